@@ -1,0 +1,48 @@
+// compiler/interface.h: what a compiled program looks like from outside: its entries and the slots of each.
+//
+// The C++ form of `recurve_program` (runtime/abi.h), decided before any code exists. The plan fills it, the descriptor
+// (a constant in the module) and the C header are printed from it.
+
+#ifndef RECURVE_COMPILER_INTERFACE_H_
+#define RECURVE_COMPILER_INTERFACE_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "ir/graph.h"
+#include "runtime/abi.h"
+
+namespace recurve {
+
+enum class Precision : uint8_t { kF32, kF64 };
+inline int ElementBytes(Precision precision) { return precision == Precision::kF32 ? 4 : 8; }
+
+struct Slot {
+  std::string name;  // as in the graph, e.g. "encoder.W"; C names replace every other character by `_`
+  recurve_slot_kind kind = RECURVE_SLOT_INPUT;
+  bool is_index = false;
+  ir::Shape shape;
+  int64_t classes = 0;
+  ir::Init init;
+};
+
+struct EntryInterface {
+  std::string name;  // "forward", ...; the function is NAME_forward, its size NAME_forward_workspace_bytes
+  std::vector<Slot> slots;
+};
+
+struct ProgramInterface {
+  std::string name;
+  std::string target;  // triple and cpu, for people
+  Precision precision = Precision::kF32;
+  std::vector<std::string> axes;
+  size_t packed_bytes = 0;
+  bool has_tape = false;  // NAME_tape_bytes exists
+  std::vector<EntryInterface> entries;
+};
+
+}  // namespace recurve
+
+#endif  // RECURVE_COMPILER_INTERFACE_H_

@@ -1,0 +1,385 @@
+// ir/builder.cpp: one inference rule per operation, and the builder functions on top of it.
+
+#include "ir/builder.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <numeric>
+
+
+namespace recurve::ir {
+namespace {
+
+// One of `InferType`'s rules: the operand types in `args`.
+using Args = std::vector<const Type*>;
+
+std::string InferBroadcast(const Node& node, const Args& args, Type* type) {
+  const auto& axes = node.As<AxesAttr>().axes;
+  const Type& a = *args[0];
+  if (static_cast<int>(axes.size()) != a.rank()) return "needs one axis per operand axis";
+  for (int i = 0; i < a.rank(); ++i) {
+    if (i > 0 && axes[i] <= axes[i - 1]) return "needs ascending axes";
+    if (axes[i] < 0 || axes[i] >= node.type.rank()) return fmt::format("has no axis {}", axes[i]);
+    if (node.type.shape[axes[i]] != a.shape[i]) return fmt::format("axis {} differs from the operand's", axes[i]);
+  }
+  *type = {a.element, node.type.shape};
+  return {};
+}
+
+std::string InferReshape(const Node& node, const Args& args, Type* type) {
+  // Symbolic axes keep their order; constants around them may be regrouped as long as each run has the same product.
+  auto runs = [](const Shape& shape) {
+    std::vector<std::pair<std::string, int64_t>> result{{"", 1}};
+    for (const Dim& dim : shape) {
+      if (dim.is_constant()) {
+        result.back().second *= dim.extent;
+      } else {
+        result.emplace_back(dim.axis, 1);
+      }
+    }
+    return result;
+  };
+  if (runs(args[0]->shape) != runs(node.type.shape)) return "changes the number of elements";
+  *type = {args[0]->element, node.type.shape};
+  return {};
+}
+
+std::string InferTranspose(const Node& node, const Args& args, Type* type) {
+  const auto& axes = node.As<AxesAttr>().axes;
+  std::vector<int> sorted = axes, all(args[0]->rank());
+  std::ranges::sort(sorted);
+  std::iota(all.begin(), all.end(), 0);
+  if (sorted != all) return "needs a permutation of the operand's axes";
+  *type = {args[0]->element, {}};
+  for (int axis : axes) type->shape.push_back(args[0]->shape[axis]);
+  return {};
+}
+
+std::string InferSlice(const Node& node, const Args& args, Type* type) {
+  const auto& [axis, start] = node.As<SliceAttr>();
+  const Type& a = *args[0];
+  if (axis < 0 || axis >= a.rank() || !a.shape[axis].is_constant()) return fmt::format("has no constant axis {}", axis);
+  if (node.type.rank() != a.rank() || !node.type.shape[axis].is_constant()) return "keeps the number of axes";
+  int64_t size = node.type.shape[axis].extent;
+  if (start < 0 || size < 1 || start + size > a.shape[axis].extent) return "leaves the operand's range";
+  *type = a;
+  type->shape[axis] = size;
+  return {};
+}
+
+std::string InferConcat(const Node& node, const Args& args, Type* type) {
+  int axis = node.As<ConcatAttr>().axis;
+  if (args.empty()) return "needs an operand";
+  *type = *args[0];
+  if (axis < 0 || axis >= type->rank()) return fmt::format("has no axis {}", axis);
+  int64_t total = 0;
+  for (const Type* arg : args) {
+    Type expected = *args[0];
+    if (arg->rank() != type->rank() || !arg->shape[axis].is_constant()) return "needs a constant axis in each operand";
+    expected.shape[axis] = arg->shape[axis];
+    if (*arg != expected) return "operands differ off the joined axis";
+    total += arg->shape[axis].extent;
+  }
+  type->shape[axis] = total;
+  return {};
+}
+
+std::string InferContract(const Node& node, const Args& args, Type* type) {
+  const ContractAttr& labels = node.As<ContractAttr>();
+  if (static_cast<int>(labels.lhs.size()) != args[0]->rank() || static_cast<int>(labels.rhs.size()) != args[1]->rank())
+    return "needs one label per operand axis";
+  auto distinct = [](std::string text) {
+    std::ranges::sort(text);
+    return std::ranges::adjacent_find(text) == text.end();
+  };
+  if (!distinct(labels.lhs) || !distinct(labels.rhs) || !distinct(labels.out)) return "repeats a label";
+  *type = {Element::kReal, {}};
+  for (char label : labels.lhs) {
+    size_t at = labels.rhs.find(label);
+    if (at == std::string::npos) {
+      if (labels.out.find(label) == std::string::npos) return fmt::format("drops label `{}` of one operand", label);
+    } else if (args[0]->shape[labels.lhs.find(label)] != args[1]->shape[at]) {
+      return fmt::format("label `{}` has two extents", label);
+    }
+  }
+  for (char label : labels.rhs) {
+    if (labels.lhs.find(label) == std::string::npos && labels.out.find(label) == std::string::npos)
+      return fmt::format("drops label `{}` of one operand", label);
+  }
+  for (char label : labels.out) {
+    if (size_t at = labels.lhs.find(label); at != std::string::npos) {
+      type->shape.push_back(args[0]->shape[at]);
+    } else if (size_t in_rhs = labels.rhs.find(label); in_rhs != std::string::npos) {
+      type->shape.push_back(args[1]->shape[in_rhs]);
+    } else {
+      return fmt::format("label `{}` is in no operand", label);
+    }
+  }
+  return {};
+}
+
+std::string InferReduceSum(const Node& node, const Args& args, Type* type) {
+  const auto& axes = node.As<AxesAttr>().axes;
+  *type = {Element::kReal, {}};
+  for (size_t i = 0; i < axes.size(); ++i) {
+    if (axes[i] < 0 || axes[i] >= args[0]->rank() || (i > 0 && axes[i] <= axes[i - 1])) return "needs ascending axes";
+  }
+  for (int axis = 0; axis < args[0]->rank(); ++axis) {
+    if (std::ranges::find(axes, axis) == axes.end()) type->shape.push_back(args[0]->shape[axis]);
+  }
+  return {};
+}
+
+std::string InferScan(const Node& node, const Args& args, Type* type) {
+  const ScanAttr& attr = node.As<ScanAttr>();
+  const Graph& body = *attr.body;
+  if (args.size() != body.inputs().size()) return "needs one operand per input of its body";
+  if (static_cast<int>(args.size()) < attr.carries + attr.sequences) return "has fewer operands than carries and sequences";
+  if (static_cast<int>(body.outputs().size()) < attr.carries) return "has a body with fewer outputs than carries";
+  for (size_t i = 0; i < args.size(); ++i) {
+    const Type& inside = body.type(body.inputs()[i]);
+    Type expected = inside;
+    bool sequence = static_cast<int>(i) >= attr.carries && static_cast<int>(i) < attr.carries + attr.sequences;
+    if (sequence) expected.shape.insert(expected.shape.begin(), attr.time);
+    if (*args[i] != expected) return fmt::format("operand {} does not fit its body's input", i);
+  }
+  for (int i = 0; i < attr.carries; ++i) {
+    if (body.type(body.outputs()[i].node) != body.type(body.inputs()[i])) return fmt::format("carry {} changes its type", i);
+  }
+  *type = {};
+  return {};
+}
+
+[[noreturn]] void Stop(const Graph& graph, const Node& node, const std::string& why) {
+  fmt::print(stderr, "recurve: internal error: `{}` {} in graph `{}`\n", Name(node.op), why, graph.name);
+  std::abort();
+}
+
+Expr Build(Graph& graph, Node node) {
+  Type type;
+  if (std::string why = InferType(graph, node, &type); !why.empty()) Stop(graph, node, why);
+  node.type = std::move(type);
+  return graph.At(graph.Add(std::move(node)));
+}
+
+Expr ConstantLike(Expr a, double value) { return Constant(*a.graph(), a.shape(), value); }
+
+}  // namespace
+
+std::string InferType(const Graph& graph, const Node& node, Type* type) {
+  Args args;
+  for (NodeId id : node.args) args.push_back(&graph.type(id));
+  auto wants = [&](size_t count) {
+    return args.size() == count ? std::string() : fmt::format("needs {} operands and has {}", count, args.size());
+  };
+  auto first_error = [](std::string a, auto&& next) { return a.empty() ? next() : a; };
+  switch (node.op) {
+#define UNARY(Kind, ...) case Op::k##Kind:
+#define BINARY(Kind, ...) case Op::k##Kind:
+#define TERNARY(Kind, ...) case Op::k##Kind:
+#include "ir/ops.def"
+    {
+      if (std::string why = wants(ElementwiseArity(node.op)); !why.empty()) return why;
+      for (const Type* arg : args) {
+        if (arg->element != Element::kReal) return "needs real operands";
+        if (*arg != *args[0]) return "needs operands of one shape";
+      }
+      *type = *args[0];
+      return {};
+    }
+    case Op::kInput:
+    case Op::kConstant:
+      *type = node.type;
+      return wants(0);
+    case Op::kIota:
+      *type = node.type;
+      if (type->rank() != 1 || !type->shape[0].is_constant()) return "needs one constant axis";
+      return wants(0);
+    case Op::kExtent:
+      *type = {};
+      return wants(0);
+    case Op::kBroadcast: return first_error(wants(1), [&] { return InferBroadcast(node, args, type); });
+    case Op::kReshape: return first_error(wants(1), [&] { return InferReshape(node, args, type); });
+    case Op::kTranspose: return first_error(wants(1), [&] { return InferTranspose(node, args, type); });
+    case Op::kSlice: return first_error(wants(1), [&] { return InferSlice(node, args, type); });
+    case Op::kConcat: return InferConcat(node, args, type);
+    case Op::kContract: return first_error(wants(2), [&] { return InferContract(node, args, type); });
+    case Op::kReduceSum: return first_error(wants(1), [&] { return InferReduceSum(node, args, type); });
+    case Op::kReduceMax:
+      return first_error(wants(1), [&]() -> std::string {
+        if (args[0]->rank() == 0) return "needs an axis";
+        *type = *args[0];
+        type->shape.pop_back();
+        return {};
+      });
+    case Op::kGather:
+      return first_error(wants(2), [&]() -> std::string {
+        if (args[0]->rank() == 0 || args[1]->element != Element::kIndex) return "needs a table and indices";
+        *type = {Element::kReal, args[1]->shape};
+        type->shape.insert(type->shape.end(), args[0]->shape.begin() + 1, args[0]->shape.end());
+        return {};
+      });
+    case Op::kScatterAdd:
+      return first_error(wants(2), [&]() -> std::string {
+        const Shape& index = args[0]->shape;
+        const Shape& updates = args[1]->shape;
+        if (args[0]->element != Element::kIndex) return "needs indices first";
+        if (updates.size() < index.size() || !std::equal(index.begin(), index.end(), updates.begin()))
+          return "needs updates that begin with the index shape";
+        if (node.type.rank() == 0 || !std::equal(updates.begin() + index.size(), updates.end(),
+                                                 node.type.shape.begin() + 1, node.type.shape.end()))
+          return "needs the shape of a row";
+        *type = node.type;
+        return {};
+      });
+    case Op::kOneHot:
+      return first_error(wants(1), [&]() -> std::string {
+        if (args[0]->element != Element::kIndex) return "needs indices";
+        *type = {Element::kReal, args[0]->shape};
+        if (node.type.rank() != type->rank() + 1) return "adds one axis";
+        type->shape.push_back(node.type.shape.back());
+        return {};
+      });
+    case Op::kScan: return InferScan(node, args, type);
+    case Op::kScanResult:
+      return first_error(wants(1), [&]() -> std::string {
+        const Node& scan = graph[node.args[0]];
+        if (scan.op != Op::kScan) return "needs a scan";
+        const ScanAttr& attr = scan.As<ScanAttr>();
+        int index = node.As<ResultAttr>().index;
+        if (index < 0 || index >= static_cast<int>(attr.body->outputs().size())) return fmt::format("has no result {}", index);
+        *type = ScanResultType(attr, index);
+        return {};
+      });
+  }
+  return "is unknown";
+}
+
+Expr Elementwise(Op op, std::span<const Expr> args) {
+  Node node{.op = op};
+  for (Expr arg : args) node.args.push_back(arg.id());
+  return Build(*args[0].graph(), std::move(node));
+}
+
+#define UNARY(Kind, ...) \
+  Expr Kind(Expr a) { return Elementwise(Op::k##Kind, {{a}}); }
+#define BINARY(Kind, ...) \
+  Expr Kind(Expr a, Expr b) { return Elementwise(Op::k##Kind, {{a, b}}); }
+#define TERNARY(Kind, ...) \
+  Expr Kind(Expr a, Expr b, Expr c) { return Elementwise(Op::k##Kind, {{a, b, c}}); }
+#include "ir/ops.def"
+
+Expr operator-(Expr a) { return Neg(a); }
+Expr operator+(Expr a, Expr b) { return Add(a, b); }
+Expr operator-(Expr a, Expr b) { return Sub(a, b); }
+Expr operator*(Expr a, Expr b) { return Mul(a, b); }
+Expr operator/(Expr a, Expr b) { return Div(a, b); }
+Expr operator+(Expr a, double b) { return Add(a, ConstantLike(a, b)); }
+Expr operator-(Expr a, double b) { return Sub(a, ConstantLike(a, b)); }
+Expr operator*(Expr a, double b) { return Mul(a, ConstantLike(a, b)); }
+Expr operator/(Expr a, double b) { return Div(a, ConstantLike(a, b)); }
+Expr operator+(double a, Expr b) { return Add(ConstantLike(b, a), b); }
+Expr operator-(double a, Expr b) { return Sub(ConstantLike(b, a), b); }
+Expr operator*(double a, Expr b) { return Mul(ConstantLike(b, a), b); }
+Expr operator/(double a, Expr b) { return Div(ConstantLike(b, a), b); }
+
+Expr Constant(Graph& graph, Shape shape, double value) {
+  return Build(graph, {.op = Op::kConstant, .type = {Element::kReal, std::move(shape)}, .attr = ConstantAttr{value}});
+}
+
+Expr Iota(Graph& graph, int64_t extent) { return Build(graph, {.op = Op::kIota, .type = {Element::kReal, {extent}}}); }
+
+Expr Extent(Graph& graph, Dim dim) { return Build(graph, {.op = Op::kExtent, .attr = ExtentAttr{std::move(dim)}}); }
+
+Expr BroadcastTo(Expr a, Shape shape, std::vector<int> axes) {
+  return Build(*a.graph(), {.op = Op::kBroadcast,
+                            .args = {a.id()},
+                            .type = {a.type().element, std::move(shape)},
+                            .attr = AxesAttr{std::move(axes)}});
+}
+
+Expr BroadcastTrailing(Expr a, const Shape& shape) {
+  if (a.shape() == shape) return a;
+  std::vector<int> axes(a.shape().size());
+  std::iota(axes.begin(), axes.end(), static_cast<int>(shape.size() - axes.size()));
+  return BroadcastTo(a, shape, std::move(axes));
+}
+
+Expr Reshape(Expr a, Shape shape) {
+  if (a.shape() == shape) return a;
+  return Build(*a.graph(), {.op = Op::kReshape, .args = {a.id()}, .type = {a.type().element, std::move(shape)}});
+}
+
+Expr Transpose(Expr a, std::vector<int> axes) {
+  return Build(*a.graph(), {.op = Op::kTranspose, .args = {a.id()}, .attr = AxesAttr{std::move(axes)}});
+}
+
+Expr Slice(Expr a, int axis, int64_t start, int64_t size) {
+  Type type = a.type();
+  type.shape[axis] = size;
+  if (type == a.type() && start == 0) return a;
+  return Build(*a.graph(), {.op = Op::kSlice, .args = {a.id()}, .type = type, .attr = SliceAttr{axis, start}});
+}
+
+Expr Concat(std::span<const Expr> parts, int axis) {
+  if (parts.size() == 1) return parts[0];
+  Node node{.op = Op::kConcat, .attr = ConcatAttr{axis}};
+  for (Expr part : parts) node.args.push_back(part.id());
+  return Build(*parts[0].graph(), std::move(node));
+}
+
+Expr Contract(Expr lhs, Expr rhs, std::string_view labels) {
+  size_t comma = labels.find(','), arrow = labels.find("->");
+  return Contract(lhs, rhs,
+                  ContractAttr{std::string(labels.substr(0, comma)),
+                               std::string(labels.substr(comma + 1, arrow - comma - 1)),
+                               std::string(labels.substr(arrow + 2))});
+}
+
+Expr Contract(Expr lhs, Expr rhs, ContractAttr labels) {
+  return Build(*lhs.graph(), {.op = Op::kContract, .args = {lhs.id(), rhs.id()}, .attr = std::move(labels)});
+}
+
+Expr ReduceSum(Expr a, std::vector<int> axes) {
+  if (axes.empty()) return a;
+  return Build(*a.graph(), {.op = Op::kReduceSum, .args = {a.id()}, .attr = AxesAttr{std::move(axes)}});
+}
+
+Expr ReduceMax(Expr a) { return Build(*a.graph(), {.op = Op::kReduceMax, .args = {a.id()}}); }
+
+Expr Gather(Expr table, Expr index) {
+  return Build(*table.graph(), {.op = Op::kGather, .args = {table.id(), index.id()}});
+}
+
+Expr ScatterAdd(Expr index, Expr updates, int64_t classes) {
+  Type type{Element::kReal, {classes}};
+  type.shape.insert(type.shape.end(), updates.shape().begin() + index.type().rank(), updates.shape().end());
+  return Build(*index.graph(), {.op = Op::kScatterAdd, .args = {index.id(), updates.id()}, .type = type});
+}
+
+Expr OneHot(Expr index, int64_t classes) {
+  Type type{Element::kReal, index.shape()};
+  type.shape.push_back(classes);
+  return Build(*index.graph(), {.op = Op::kOneHot, .args = {index.id()}, .type = type});
+}
+
+Type ScanResultType(const ScanAttr& attr, int index) {
+  const Graph& body = *attr.body;
+  Type type = body.type(body.outputs()[index].node);
+  if (index >= attr.carries) type.shape.insert(type.shape.begin(), attr.time);
+  return type;
+}
+
+Expr Scan(Graph& graph, std::span<const Expr> operands, ScanAttr attr) {
+  Node node{.op = Op::kScan, .attr = std::move(attr)};
+  for (Expr operand : operands) node.args.push_back(operand.id());
+  return Build(graph, std::move(node));
+}
+
+Expr ScanResult(Expr scan, int index) {
+  return Build(*scan.graph(), {.op = Op::kScanResult, .args = {scan.id()}, .attr = ResultAttr{index}});
+}
+
+}  // namespace recurve::ir
