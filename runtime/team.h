@@ -1,0 +1,48 @@
+// runtime/team.h: threads that run one entry of a program together.
+//
+// A kernel divides its own work: every member of a team calls the entry with the same slots, and the kernel meets its
+// colleagues at barriers. Results are the same bits for any number of members. Members are started once; between runs
+// they spin for a moment, so that the next run starts within a microsecond, and then sleep.
+//
+//   auto team = recurve::Team::Start(4);
+//   session.UseTeam(*team);
+//
+// One run at a time: a second thread that calls Run waits for the first. Barriers spin for a bounded time and then
+// yield, because two spinners on one core would cost a scheduler tick each.
+
+#ifndef RECURVE_RUNTIME_TEAM_H_
+#define RECURVE_RUNTIME_TEAM_H_
+
+#include <cstddef>
+#include <expected>
+#include <memory>
+#include <span>
+
+#include "runtime/abi.h"
+#include "runtime/error.h"
+
+namespace recurve {
+
+class Team {
+ public:
+  // Starts threads so that `count` (1 to 1024) members run, the caller of Run being the first of them. `pin` binds the
+  // started threads to one processor each, from the second on, where the system allows it.
+  static std::expected<std::shared_ptr<Team>, Error> Start(size_t count, bool pin = false);
+  ~Team();
+  Team(const Team&) = delete;
+  Team& operator=(const Team&) = delete;
+
+  size_t size() const;
+  // Calls the entry once per member with these slots, each member's own `recurve_team` in those of kind
+  // RECURVE_SLOT_TEAM, and returns when all are done. An entry without such a slot runs once, in the caller's thread.
+  void Run(const recurve_entry& entry, std::span<const uintptr_t> slots);
+
+ private:
+  struct Contents;
+  explicit Team(std::unique_ptr<Contents> contents);
+  std::unique_ptr<Contents> contents_;
+};
+
+}  // namespace recurve
+
+#endif  // RECURVE_RUNTIME_TEAM_H_
