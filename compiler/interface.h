@@ -1,7 +1,7 @@
 // compiler/interface.h: what a compiled program looks like from outside: its entries and the slots of each.
 //
 // The C++ form of `recurve_program` (runtime/abi.h), decided before any code exists. The plan fills it, the descriptor
-// (a constant in the module) and the C header are printed from it.
+// (a constant in the module) and the C header are printed from it, and so are the symbols that tie the three together.
 
 #ifndef RECURVE_COMPILER_INTERFACE_H_
 #define RECURVE_COMPILER_INTERFACE_H_
@@ -9,6 +9,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "ir/graph.h"
@@ -41,7 +43,22 @@ struct ProgramInterface {
   size_t packed_bytes = 0;
   bool has_tape = false;  // NAME_tape_bytes exists
   std::vector<EntryInterface> entries;
+  // The model extents that the program was compiled for, e.g. {"H", 8}; constants of the C header.
+  std::vector<std::pair<std::string, int64_t>> extents;
 };
+
+// The characters of a name that a C identifier may have, `_` for each other byte: "1.forward.W" is "_1_forward_W".
+std::string CIdentifier(std::string_view name);
+
+// The symbols of a program's functions and of its descriptor.
+std::string EntrySymbol(const ProgramInterface& program, const EntryInterface& entry);      // NAME_forward
+std::string WorkspaceSymbol(const ProgramInterface& program, const EntryInterface& entry);  // NAME_forward_workspace_bytes
+std::string TapeSymbol(const ProgramInterface& program);                                    // NAME_tape_bytes
+std::string ExportedTapeSymbol(const ProgramInterface& program);                            // NAME_forward_tape_bytes
+std::string DescriptorSymbol(const ProgramInterface& program);                              // NAME_program
+
+// True if the entry has a slot for scratch, and therefore a function that tells its size.
+bool HasWorkspace(const EntryInterface& entry);
 
 }  // namespace recurve
 
