@@ -1,0 +1,326 @@
+// compiler/gradcheck.cpp: random arguments, four ways to a gradient, and a table of their differences.
+
+#include "compiler/gradcheck.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <random>
+
+#include "compiler/compile.h"
+#include "compiler/derivative.h"
+#include "compiler/roundoff.h"
+#include "compiler/unroll.h"
+#include "runtime/session.h"
+
+namespace recurve {
+namespace {
+
+using ir::Tensor;
+
+// The same numbers on every machine, which the distributions of <random> do not promise.
+class Random {
+ public:
+  explicit Random(uint64_t seed) : engine_(seed) {}
+  double Uniform(double low, double high) {
+    return low + (high - low) * static_cast<double>(engine_() >> 11) * 0x1p-53;
+  }
+  double Normal(double mean, double deviation) {
+    // Box and Muller 1958.
+    double radius = std::sqrt(-2 * std::log(1 - Uniform(0, 1)));
+    return mean + deviation * radius * std::cos(2 * 3.14159265358979324 * Uniform(0, 1));
+  }
+  int64_t Below(int64_t count) { return static_cast<int64_t>(engine_() % static_cast<uint64_t>(count)); }
+
+ private:
+  std::mt19937_64 engine_;
+};
+
+double DrawParameter(Random& random, const ir::Init& init) {
+  switch (init.kind) {
+    case ir::Init::Kind::kConstant: return init.a + random.Uniform(-0.5, 0.5);
+    case ir::Init::Kind::kUniform: return random.Uniform(init.a, init.b);
+    case ir::Init::Kind::kNormal: return random.Normal(init.a, init.b);
+  }
+  return 0;
+}
+
+double DrawElement(Random& random, const ir::Node& input) {
+  const auto& attr = input.As<ir::InputAttr>();
+  if (input.type.element == ir::Element::kIndex) return static_cast<double>(random.Below(attr.classes));
+  bool is_parameter = attr.role == ir::Role::kParameter || attr.role == ir::Role::kConstant;
+  double value = is_parameter ? DrawParameter(random, attr.init) : random.Uniform(-1, 1);
+  return static_cast<double>(static_cast<float>(value));
+}
+
+double Largest(const Tensor& tensor) {
+  double largest = 0;
+  for (double value : tensor.values) largest = std::max(largest, std::abs(value));
+  return largest;
+}
+
+// The largest difference of two tensors; infinite where one is a number and the other is not.
+double LargestDifference(std::span<const double> a, std::span<const double> b) {
+  if (a.size() != b.size()) return std::numeric_limits<double>::infinity();
+  double largest = 0;
+  for (size_t i = 0; i < a.size(); ++i) {
+    if (a[i] == b[i] || (std::isnan(a[i]) && std::isnan(b[i]))) continue;
+    double difference = std::abs(a[i] - b[i]);
+    largest = std::max(largest, std::isnan(difference) ? std::numeric_limits<double>::infinity() : difference);
+  }
+  return largest;
+}
+
+// A zero tensor has no scale of its own; its errors are absolute.
+double Relative(double difference, double scale) { return scale > 0 ? difference / scale : difference; }
+
+double Dot(std::span<const double> a, std::span<const double> b) {
+  double sum = 0;
+  for (size_t i = 0; i < a.size(); ++i) sum += a[i] * b[i];
+  return sum;
+}
+
+size_t OutputCount(const Trial& trial) { return trial.primal.outputs().size(); }
+
+// The weights of the primal outputs, in their order: the arguments of `joint` that are not the primal's.
+std::span<const Tensor> Weights(const Trial& trial) {
+  return std::span(trial.arguments).subspan(trial.primal.inputs().size());
+}
+
+// The outputs that have weights: the real ones, by index.
+std::vector<size_t> WeightedOutputs(const Trial& trial) {
+  std::vector<size_t> result;
+  for (size_t k = 0; k < OutputCount(trial); ++k) {
+    if (trial.joint.FindInput(trial.primal.outputs()[k].name + "_adj") >= 0) result.push_back(k);
+  }
+  return result;
+}
+
+// The scalar whose gradient is checked, at other arguments, less its value at the trial's own: a difference taken
+// element by element keeps the digits that a difference of sums would lose.
+double LossChange(const Trial& trial, const std::vector<size_t>& weighted, std::span<const Tensor> arguments) {
+  std::vector<Tensor> outputs = ir::Interpret(trial.primal, trial.sizes, arguments);
+  double sum = 0;
+  for (size_t w = 0; w < weighted.size(); ++w) {
+    const auto& moved = outputs[weighted[w]].values;
+    const auto& here = trial.reference[weighted[w]].values;
+    for (size_t i = 0; i < moved.size(); ++i) sum += Weights(trial)[w].values[i] * (moved[i] - here[i]);
+  }
+  return sum;
+}
+
+// The derivative of the loss along `direction` of one argument: f'(0) = (8 (f(h) - f(-h)) - (f(2h) - f(-2h))) / 12h
+// with an error of h^4 / 30 f'''''.
+double FiniteDifference(const Trial& trial, const std::vector<size_t>& weighted, size_t argument,
+                        std::span<const double> direction, double step) {
+  std::vector<Tensor> arguments(trial.arguments.begin(), trial.arguments.begin() + trial.primal.inputs().size());
+  auto at = [&](double distance) {
+    for (size_t i = 0; i < direction.size(); ++i)
+      arguments[argument].values[i] = trial.arguments[argument].values[i] + distance * direction[i];
+    return LossChange(trial, weighted, arguments);
+  };
+  return (8 * (at(step) - at(-step)) - (at(2 * step) - at(-2 * step))) / (12 * step);
+}
+
+// The least difference between a gradient along a direction and finite differences of three steps.
+double DirectionError(const Trial& trial, const std::vector<size_t>& weighted, size_t argument,
+                      std::span<const double> direction, const Tensor& gradient, double scale) {
+  constexpr double kSteps[] = {1e-3, 1e-4, 1e-5};
+  double expected = Dot(gradient.values, direction);
+  double least = std::numeric_limits<double>::infinity();
+  for (double step : kSteps) {
+    double found = FiniteDifference(trial, weighted, argument, direction, step);
+    double error = Relative(std::abs(found - expected), scale);
+    if (error < least) least = error;
+    if (least < 0.01 * kFiniteDifferenceTolerance) break;
+  }
+  return least;
+}
+
+// What a difference of losses can resolve at best is a share of the losses' terms. A gradient far below that counts as
+// large as that share.
+double ResolvableScale(const Trial& trial, const std::vector<size_t>& weighted) {
+  double terms = 0;
+  for (size_t w = 0; w < weighted.size(); ++w) {
+    const auto& values = trial.reference[weighted[w]].values;
+    for (size_t i = 0; i < values.size(); ++i) terms += std::abs(values[i] * Weights(trial)[w].values[i]);
+  }
+  return 1e-4 * terms;
+}
+
+// The index among `graph`'s inputs, not its nodes.
+size_t InputPosition(const ir::Graph& graph, std::string_view name) {
+  return std::ranges::find(graph.inputs(), graph.FindInput(name)) - graph.inputs().begin();
+}
+
+}  // namespace
+
+Trial MakeTrial(const ir::Graph& graph, ir::Bindings sizes, uint64_t seed) {
+  Trial trial{.primal = graph, .sizes = std::move(sizes)};
+  int time_axes = 0;
+  for (const std::string& axis : ir::SymbolicAxes(graph)) {
+    if (axis == "B") {
+      trial.sizes.try_emplace(axis, 2);
+    } else {
+      trial.sizes.try_emplace(axis, 4 - time_axes++ % 2);
+    }
+  }
+  for (ir::NodeId id : graph.inputs()) {
+    const auto& attr = graph[id].As<ir::InputAttr>();
+    if (graph.type(id).element == ir::Element::kReal && attr.role != ir::Role::kConstant)
+      trial.wrt.push_back(attr.name);
+  }
+  trial.joint = Vjp(graph, trial.wrt);
+  Random random(seed);
+  for (ir::NodeId id : trial.joint.inputs()) {
+    Tensor tensor = Tensor::Filled(ir::Extents(trial.joint.type(id).shape, trial.sizes), 0);
+    for (double& value : tensor.values) value = DrawElement(random, trial.joint[id]);
+    trial.arguments.push_back(std::move(tensor));
+  }
+  trial.reference = ir::Interpret(trial.joint, trial.sizes, trial.arguments);
+  return trial;
+}
+
+std::vector<double> FiniteDifferenceErrors(const Trial& trial, int elements, uint64_t seed) {
+  const std::vector<size_t> weighted = WeightedOutputs(trial);
+  const double resolvable = ResolvableScale(trial, weighted);
+  Random random(seed);
+  std::vector<double> errors;
+  for (size_t k = 0; k < trial.wrt.size(); ++k) {
+    const Tensor& gradient = trial.reference[OutputCount(trial) + k];
+    const size_t argument = InputPosition(trial.primal, trial.wrt[k]);
+    const double scale = std::max(Largest(gradient), resolvable);
+    const int64_t count = gradient.size();
+    double largest = 0;
+    std::vector<double> direction(count);
+    auto check = [&] {
+      largest = std::max(largest, DirectionError(trial, weighted, argument, direction, gradient, scale));
+    };
+    for (double& value : direction) value = random.Uniform(-1, 1);
+    check();
+    for (int64_t n = 0; n < std::min<int64_t>(count, elements); ++n) {
+      std::ranges::fill(direction, 0);
+      direction[count <= elements ? n : random.Below(count)] = 1;
+      check();
+    }
+    errors.push_back(largest);
+  }
+  return errors;
+}
+
+std::vector<double> UnrolledErrors(const Trial& trial) {
+  ir::Graph unrolled = trial.primal;
+  for (const std::string& axis : ir::SymbolicAxes(trial.primal)) {
+    if (axis != "B") unrolled = Unroll(unrolled, axis, trial.sizes.find(axis)->second);
+  }
+  std::vector<Tensor> witness = ir::Interpret(Vjp(unrolled, trial.wrt), trial.sizes, trial.arguments);
+  std::vector<double> errors;
+  for (size_t k = OutputCount(trial); k < trial.reference.size(); ++k) {
+    const Tensor& gradient = trial.reference[k];
+    errors.push_back(Relative(LargestDifference(witness[k].values, gradient.values), Largest(gradient)));
+  }
+  return errors;
+}
+
+namespace {
+
+// Gives every argument of the trial to a session.
+std::expected<void, Error> SetArguments(Session& session, const Trial& trial) {
+  for (const auto& [axis, size] : trial.sizes) {
+    if (auto done = session.SetExtent(axis, static_cast<size_t>(size)); !done) return done;
+  }
+  for (size_t i = 0; i < trial.arguments.size(); ++i) {
+    const auto& [name, role, init, classes] = trial.joint[trial.joint.inputs()[i]].As<ir::InputAttr>();
+    const std::vector<double>& values = trial.arguments[i].values;
+    if (role != ir::Role::kParameter && role != ir::Role::kConstant) {
+      if (auto done = session.Set(name, values); !done) return done;
+    } else if (session.program().element() == ElementType::kF32) {
+      auto memory = session.Parameter<float>(name);
+      if (!memory) return std::unexpected(memory.error());
+      std::ranges::copy(values, memory->begin());
+    } else {
+      auto memory = session.Parameter<double>(name);
+      if (!memory) return std::unexpected(memory.error());
+      std::ranges::copy(values, memory->begin());
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+std::expected<CompiledErrors, Error> ErrorsOf(const Program& program, const Trial& trial) {
+  Session session(program);
+  if (auto done = SetArguments(session, trial); !done) return std::unexpected(done.error());
+  if (auto done = session.Forward(); !done) return std::unexpected(done.error());
+  if (auto done = session.Backward(); !done) return std::unexpected(done.error());
+
+  constexpr int kDraws = 3, kMoreDraws = 40;
+  const double unit = UnitRoundoff(program.element() == ElementType::kF32 ? Precision::kF32 : Precision::kF64);
+  CompiledErrors result;
+  result.tolerances = RoundoffTolerance(trial.joint, trial.sizes, trial.arguments, trial.reference, unit, kDraws);
+  bool within = true;
+  for (size_t k = 0; k < trial.reference.size(); ++k) {
+    auto values = session.Get(trial.joint.outputs()[k].name);
+    if (!values) return std::unexpected(values.error());
+    result.errors.push_back(LargestDifference(*values, trial.reference[k].values));
+    within = within && result.errors[k] <= result.tolerances[k];
+  }
+  // A value that stands next to a kink or a step crosses it in few of the draws: look again before calling it an error.
+  if (!within)
+    result.tolerances = RoundoffTolerance(trial.joint, trial.sizes, trial.arguments, trial.reference, unit, kMoreDraws);
+  for (size_t k = 0; k < trial.reference.size(); ++k) {
+    double scale = Largest(trial.reference[k]);
+    result.errors[k] = Relative(result.errors[k], scale);
+    result.tolerances[k] = Relative(result.tolerances[k], scale);
+  }
+  return result;
+}
+
+bool GradcheckReport::passed() const { return std::ranges::all_of(rows, &GradcheckRow::passed); }
+
+std::expected<GradcheckReport, Error> Gradcheck(const ir::Graph& graph, const GradcheckOptions& options) {
+  auto program = CompileToMemory(graph, {.precision = options.precision});
+  if (!program) return std::unexpected(program.error());
+
+  const Trial trial = MakeTrial(graph, options.sizes, options.seed);
+  const std::vector<double> differences = FiniteDifferenceErrors(trial, options.elements, options.seed);
+  const std::vector<double> unrolled = UnrolledErrors(trial);
+  auto compiled = ErrorsOf(*program, trial);
+  if (!compiled) return std::unexpected(compiled.error());
+
+  GradcheckReport report{.precision = options.precision, .seed = options.seed};
+  for (size_t k = 0; k < trial.reference.size(); ++k) {
+    GradcheckRow row{.name = trial.joint.outputs()[k].name, .elements = trial.reference[k].size()};
+    row.compiled = compiled->errors[k];
+    row.tolerance = compiled->tolerances[k];
+    row.passed = row.compiled <= row.tolerance;
+    if (k >= OutputCount(trial)) {
+      row.finite_differences = differences[k - OutputCount(trial)];
+      row.unrolled = unrolled[k - OutputCount(trial)];
+      row.passed =
+          row.passed && row.finite_differences <= kFiniteDifferenceTolerance && row.unrolled <= kUnrolledTolerance;
+    }
+    report.rows.push_back(std::move(row));
+  }
+  return report;
+}
+
+std::string PrintReport(const GradcheckReport& report) {
+  size_t width = 8;
+  for (const GradcheckRow& row : report.rows) width = std::max(width, row.name.size());
+  const std::string_view precision = report.precision == Precision::kF32 ? "f32" : "f64";
+  auto number = [](std::optional<double> value) { return value ? fmt::format("{:.1e}", *value) : std::string("-"); };
+  std::string text = fmt::format("{:<{}} {:>9} {:>19} {:>10} {:>13} {:>10}\n", "tensor", width, "elements",
+                                 "finite differences", "unrolled", fmt::format("compiled {}", precision), "tolerance");
+  for (const GradcheckRow& row : report.rows) {
+    text += fmt::format("{:<{}} {:>9} {:>19} {:>10} {:>13} {:>10}{}\n", row.name, width, row.elements,
+                        number(row.finite_differences), number(row.unrolled), number(row.compiled),
+                        number(row.tolerance), row.passed ? "" : "  FAILED");
+  }
+  return text + fmt::format("{} (seed {})\n", report.passed() ? "all agree" : "disagreement", report.seed);
+}
+
+}  // namespace recurve

@@ -1,0 +1,171 @@
+// compiler/roundoff.cpp: a graph with noise of the size of rounding errors, and what it does to the outputs.
+
+#include "compiler/roundoff.h"
+
+#include <algorithm>
+#include <cmath>
+#include <memory>
+
+#include "ir/builder.h"
+
+namespace recurve {
+namespace {
+
+using ir::Expr;
+using ir::Graph;
+using ir::Node;
+using ir::NodeId;
+using ir::Op;
+
+constexpr double kSafety = 8;
+
+// How many roundoffs of its result an elementwise operation may be off; sums are treated by their terms.
+double RoundoffsOf(Op op) {
+  switch (op) {
+    case Op::kMul:
+    case Op::kDiv:
+    case Op::kSqrt: return 1;
+    case Op::kRsqrt: return 2;
+    case Op::kExp:
+    case Op::kExpm1:
+    case Op::kLog:
+    case Op::kLog1p:
+    case Op::kTanh:
+    case Op::kSigmoid:
+    case Op::kLogSigmoid:
+    case Op::kSoftplus:
+    case Op::kSin:
+    case Op::kCos:
+    case Op::kErf: return 4;
+    case Op::kPow: return 16;
+    case Op::kAdd:
+    case Op::kSub:
+    case Op::kNeg:
+    case Op::kAbs:
+    case Op::kSign:
+    case Op::kFloor:
+    case Op::kRelu:
+    case Op::kStopGradient:
+    case Op::kMin:
+    case Op::kMax:
+    case Op::kLess:
+    case Op::kLessEqual:
+    case Op::kEqual:
+    case Op::kSelect:
+    case Op::kInput:
+    case Op::kConstant:
+    case Op::kIota:
+    case Op::kExtent:
+    case Op::kBroadcast:
+    case Op::kReshape:
+    case Op::kTranspose:
+    case Op::kSlice:
+    case Op::kConcat:
+    case Op::kContract:
+    case Op::kReduceSum:
+    case Op::kReduceMax:
+    case Op::kGather:
+    case Op::kScatterAdd:
+    case Op::kOneHot:
+    case Op::kScan:
+    case Op::kScanResult: return 0;
+  }
+  return 0;
+}
+
+class Perturbation {
+ public:
+  Perturbation(const ir::Bindings& bindings, double unit, uint64_t seed)
+      : bindings_(bindings), unit_(unit), phase_(static_cast<double>(seed % 1000003)) {}
+
+  Graph Run(const Graph& graph) {
+    Graph result;
+    result.name = graph.name;
+    std::vector<NodeId> map(graph.size());
+    for (NodeId id = 0; id < graph.size(); ++id) {
+      Node node = graph[id];
+      for (NodeId& arg : node.args) arg = map[arg];
+      if (node.op == Op::kScan) {
+        ir::ScanAttr attr = node.As<ir::ScanAttr>();
+        attr.body = std::make_shared<const Graph>(Run(*attr.body));
+        node.attr = std::move(attr);
+      }
+      map[id] = result.Add(node);
+      if (Expr size = ErrorSize(result, map[id])) map[id] = Move(result.At(map[id]), size).id();
+    }
+    for (const ir::Output& output : graph.outputs()) result.AddOutput(output.name, map[output.node]);
+    return result;
+  }
+
+ private:
+  // The value whose `unit_` multiple is the rounding error of a node's result; empty where nothing is rounded.
+  Expr ErrorSize(Graph& graph, NodeId id) {
+    const Node node = graph[id];
+    Expr result = graph.At(id);
+    auto arg = [&](int i) { return graph.At(node.args[i]); };
+    if (node.op == Op::kAdd || node.op == Op::kSub) return Abs(arg(0)) + Abs(arg(1));
+    // Near a zero of the function the error is that of the reduced argument.
+    if (node.op == Op::kSin || node.op == Op::kCos) return Abs(result) * RoundoffsOf(node.op) + Abs(arg(0));
+    if (node.op == Op::kContract) {
+      const auto& labels = node.As<ir::ContractAttr>();
+      ir::Shape summed;
+      for (size_t i = 0; i < labels.lhs.size(); ++i) {
+        if (labels.out.find(labels.lhs[i]) == std::string::npos) summed.push_back(arg(0).shape()[i]);
+      }
+      return Contract(Abs(arg(0)), Abs(arg(1)), labels) * std::sqrt(Elements(summed));
+    }
+    if (node.op == Op::kReduceSum) {
+      double terms = Elements(arg(0).shape()) / std::max(1.0, Elements(result.shape()));
+      return ReduceSum(Abs(arg(0)), node.As<ir::AxesAttr>().axes) * std::sqrt(terms);
+    }
+    if (node.op == Op::kScatterAdd)
+      return ScatterAdd(arg(0), Abs(arg(1)), result.shape()[0].extent) * std::sqrt(Elements(arg(0).shape()));
+    return RoundoffsOf(node.op) == 0 ? Expr() : Abs(result) * RoundoffsOf(node.op);
+  }
+
+  double Elements(const ir::Shape& shape) const {
+    double product = 1;
+    for (int64_t extent : ir::Extents(shape, bindings_)) product *= static_cast<double>(extent);
+    return product;
+  }
+
+  // `value` moved by up to unit_ * size. The sine of a large multiple is as good as random, and the same for the same
+  // value, as rounding is.
+  Expr Move(Expr value, Expr size) {
+    phase_ += 0.7548776662466927;
+    return value + size * (Sin(value * 1e9 + phase_) * unit_);
+  }
+
+  const ir::Bindings& bindings_;
+  double unit_;
+  double phase_;
+};
+
+}  // namespace
+
+double UnitRoundoff(Precision precision) { return precision == Precision::kF32 ? 0x1p-24 : 0x1p-53; }
+
+Graph PerturbRoundoff(const Graph& graph, const ir::Bindings& bindings, double unit, uint64_t seed) {
+  return Perturbation(bindings, unit, seed).Run(graph);
+}
+
+std::vector<double> RoundoffTolerance(const Graph& graph, const ir::Bindings& bindings,
+                                      std::span<const ir::Tensor> inputs, std::span<const ir::Tensor> reference,
+                                      double unit, int draws) {
+  std::vector<double> tolerance(reference.size());
+  for (size_t k = 0; k < reference.size(); ++k) {
+    // Writing the result down rounds it once.
+    for (double value : reference[k].values) tolerance[k] = std::max(tolerance[k], unit * std::abs(value));
+  }
+  for (int draw = 0; draw < draws; ++draw) {
+    std::vector<ir::Tensor> moved =
+        ir::Interpret(PerturbRoundoff(graph, bindings, kSafety * unit, static_cast<uint64_t>(draw)), bindings, inputs);
+    for (size_t k = 0; k < reference.size(); ++k) {
+      for (size_t i = 0; i < reference[k].values.size(); ++i)
+        tolerance[k] = std::max(tolerance[k], std::abs(moved[k].values[i] - reference[k].values[i]));
+    }
+  }
+  return tolerance;
+}
+
+}  // namespace recurve
