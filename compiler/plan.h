@@ -1,0 +1,234 @@
+// compiler/plan.h: what the generated code will do, as data.
+//
+// The plan decides fusion groups, tile shapes, packings, buffers, phases and barriers; `--stage=plan` prints it and the
+// emitter executes it literally. One plan holds every entry of a program.
+//
+// A value lives in a buffer and is read through a view: an offset (which may move with the loops around it) and a
+// stride for each axis. Slices, transposes, broadcasts and reshapes are views and cost nothing. All other work is done
+// by kernels, which run in phases: a phase ends where somebody needs a whole row of what it produces, and a barrier
+// stands between phases. A kernel walks rows (all axes but the last) and units (the last axis, the vector lanes):
+//
+//   Map       products, then a lane program on their sums and on loaded values; stores what it computes
+//   Reduce    a lane program whose result is summed (or maximised) over axes
+//   Product   a sum of products that no parameter packing serves (weight gradients): both sides packed as it runs
+//   Scatter   rows added into a table by index
+//
+// A Map's products multiply activations by weights that `pack` has rearranged: panels of [K][columns][lanes] in which
+// the weights of several column groups (the gates of the same units) stand together, so that one register tile holds
+// all gates of its units and the lane program never leaves the first cache level.
+
+#ifndef RECURVE_COMPILER_PLAN_H_
+#define RECURVE_COMPILER_PLAN_H_
+
+#include <cstdint>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "compiler/interface.h"
+#include "ir/graph.h"
+
+namespace recurve {
+
+// What the planner needs to know of a machine.
+struct Machine {
+  int register_bytes = 32;      // of one vector register
+  int register_count = 16;      // vector registers
+  bool fused_multiply_add = true;
+  int64_t l1_bytes = 32 << 10;  // first-level data cache
+};
+
+// A number of elements: a constant times symbolic axes, e.g. 4 * T * B.
+struct Size {
+  int64_t factor = 1;
+  std::vector<std::string> axes;  // sorted
+
+  bool operator==(const Size&) const = default;
+};
+Size operator*(const Size& a, const Size& b);
+Size SizeOf(const ir::Dim& dim);
+Size SizeOf(const ir::Shape& shape);
+
+enum class Place : uint8_t { kSlot, kPacked, kTape, kWorkspace };
+
+struct Buffer {
+  std::string name;
+  Place place = Place::kWorkspace;
+  int slot = -1;          // kSlot: index into the entry's slots
+  bool is_index = false;  // int32 elements
+  bool zero_if_null = false;
+  bool spare_if_null = false;  // a null slot is replaced by workspace of the same size
+  int64_t packed_offset = 0;  // kPacked: elements from the start of the packed buffer
+  Size size;                  // elements
+  Size guard;             // elements reserved before and after: one time step of a stacked value, so that a carry can
+                          // live in the same memory shifted by one step
+};
+
+// `index` times `stride`, where index is loop * 1 + shift; loop -1 is the constant `shift`. A ring keeps index mod 2.
+struct OffsetTerm {
+  Size stride;
+  int loop = -1;
+  int64_t shift = 0;
+  bool ring = false;
+  std::string shift_axis;  // adds the size of this axis to the index: the slot after the last step
+
+  bool operator==(const OffsetTerm&) const = default;
+};
+
+struct ViewAxis {
+  ir::Dim extent;
+  Size stride;
+  bool operator==(const ViewAxis&) const = default;
+};
+
+struct View {
+  int buffer = -1;
+  std::vector<OffsetTerm> offset;
+  std::vector<ViewAxis> axes;  // those of the value's shape
+  bool operator==(const View&) const = default;
+};
+
+// One instruction of a lane program; its result is named by its index.
+struct LaneInstruction {
+  enum class Kind : uint8_t {
+    kConstant,     // `value`
+    kLoad,         // `view` at the row, unit and reduction indices of the kernel
+    kSum,          // the sum of product column group `group`
+    kElementwise,  // `op` on `args`
+    kGather,       // row `index view` of table `view` (the table's first axis is the indexed one)
+    kOneHot,       // 1 where unit + `offset` equals the index read through `index`
+    kUnitIndex,    // unit + `offset` as a real
+    kExtent,       // the size of `axis` as a real
+  } kind = Kind::kConstant;
+  ir::Op op = ir::Op::kAdd;
+  std::vector<int> args;
+  double value = 0;
+  View view;    // axes: one per kernel axis, stride 0 where the value does not vary; kGather: the table without axis 0
+  View index;   // likewise, for kGather and kOneHot
+  Size row_stride;  // kGather: elements between rows of the table
+  int64_t offset = 0;
+  int group = 0;
+  std::string axis;
+  std::string label;
+};
+
+struct LaneStore {
+  int value = 0;  // instruction
+  View view;      // one axis per kernel axis
+};
+
+// A panel set: weights of several column groups, rearranged by `pack`.
+//   layout: for each block of units, for each chunk of columns: [depth][chunk columns][lanes], zero-padded
+struct Panels {
+  std::string source_name;  // the parameter or packed value
+  View source;              // its axes are [depth, unit]; `buffer` is that of `pack`
+  std::vector<int64_t> groups;  // unit offset of each column group in the source
+  int64_t units = 0;   // units of a group
+  int64_t depth = 0;   // length of the sum
+  int lanes = 1;
+  int vectors = 1;          // of units in a block
+  std::vector<int> chunks;  // columns (vectors) of each register tile; they sum to groups * vectors
+  int64_t offset = 0;       // elements from the start of the packed buffer
+
+  int columns() const { return static_cast<int>(groups.size()) * vectors; }
+  int64_t blocks() const { return (units + int64_t{lanes} * vectors - 1) / (int64_t{lanes} * vectors); }
+  int64_t block_elements() const { return depth * columns() * lanes; }
+};
+
+// A product inside a Map kernel: rows of activations by one panel set.
+struct MapProduct {
+  View left;            // one axis per row axis, then the summed axis last
+  int panels = -1;      // index into Plan::panels
+  int first_group = 0;  // its column groups are first_group .. of the kernel
+  std::string label;
+};
+
+enum class KernelKind : uint8_t { kMap, kReduce, kProduct, kScatter };
+enum class ReduceKind : uint8_t { kSum, kMax };
+
+struct Kernel {
+  KernelKind kind = KernelKind::kMap;
+  std::string label;        // for people: what it computes
+  std::vector<ir::Dim> rows;  // outer axes, in order
+  ir::Dim units = 1;          // the vectorized axis
+  // kReduce: axes summed over besides the rows (and, when `reduce_units`, the units).
+  std::vector<ir::Dim> reduced;
+  bool reduce_units = false;
+  ReduceKind reduce = ReduceKind::kSum;
+  std::vector<MapProduct> products;
+  std::vector<LaneInstruction> lanes;
+  std::vector<LaneStore> stores;  // kReduce: one, of the value that is reduced; its view has the rows' axes, then the
+                                  // units' axis unless that is reduced
+  // kProduct: out[m, n] = sum over k of left[k.., m] * right[k.., n].  rows = {outer.., m}; reduced = {k..}; units = n.
+  View left, right;  // axes: rows, then reduced, then units (stride 0 where absent)
+  View out;          // axes: rows, then units.    kScatter: the table, axes {row of the table, units}
+  // kScatter: updates through `right` (axes: rows, units), indices through `left` (axes: rows).
+  // Tiling: a block is `vectors` vectors of units (the last one may be cut short) by `block_rows` rows.
+  int lanes = 1;         // units in a vector
+  int vectors = 1;
+  int groups = 0;        // column groups of all products
+  int tile_rows = 1;     // largest number of rows of a register tile
+  int block_rows = 1;    // rows whose sums are held between products and lane program
+  int64_t depth = 0;     // kProduct: terms of the sum between two visits of the result
+};
+
+struct Statement;
+
+// for time = 0 .. T-1 (reverse: T-1 .. 0)
+struct TimeLoop {
+  int loop = 0;  // its number, as OffsetTerm::loop names it
+  ir::Dim time;
+  bool reverse = false;
+  std::vector<Statement> body;
+};
+
+struct KernelCall {
+  int kernel = 0;  // index into EntryPlan::kernels
+};
+
+struct Barrier {};
+
+struct Statement {
+  std::variant<KernelCall, TimeLoop, Barrier> kind;
+};
+
+struct EntryPlan {
+  std::string name;
+  std::vector<Slot> slots;
+  std::vector<Buffer> buffers;
+  std::vector<Kernel> kernels;
+  std::vector<Statement> statements;
+  bool packs_panels = false;  // `pack`: writes every panel set after its statements
+};
+
+struct Plan {
+  std::string name;
+  Precision precision = Precision::kF32;
+  Machine machine;
+  std::vector<std::string> axes;
+  std::vector<Panels> panels;
+  int64_t packed_elements = 0;
+  std::vector<Buffer> tape;  // regions in order
+  std::vector<EntryPlan> entries;
+};
+
+// One entry to plan.
+struct EntryGraph {
+  std::string name;  // "forward", "inference", "backward", "step", "pack"
+  ir::Graph graph;
+};
+
+// Plans the entries of one program. `pack` comes last and its outputs are the `packedN` inputs of the others.
+//   forward   outputs tapeN go to the tape        backward   inputs tapeN come from it
+//   step      an output NAMET is written over the input NAME0, which becomes one slot NAME
+Plan MakePlan(const std::string& name, std::vector<EntryGraph> entries, Precision precision, const Machine& machine);
+
+// Text for people: buffers, statements, kernels, tiles, and why.
+std::string PrintPlan(const Plan& plan);
+
+// What the planned program looks like from outside; `target` is for people.
+ProgramInterface InterfaceOf(const Plan& plan, const std::string& target);
+
+}  // namespace recurve
+
+#endif  // RECURVE_COMPILER_PLAN_H_
