@@ -1,0 +1,153 @@
+#include "runtime/team.h"
+
+#include <atomic>
+#include <mutex>
+#include <system_error>
+#include <thread>
+#include <vector>
+
+#include <fmt/format.h>
+#include <pthread.h>
+#include <sched.h>
+
+namespace recurve {
+namespace {
+
+constexpr int kSpins = 4000;  // some tens of microseconds
+
+void Pause() {
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
+
+// Returns when `word` has reached `value`. Counts only rise, and wrap around.
+void SpinUntil(const std::atomic<uint32_t>& word, uint32_t value) {
+  for (int i = 0; static_cast<int32_t>(word.load(std::memory_order_acquire) - value) < 0; ++i) {
+    if (i < kSpins) Pause();
+    else std::this_thread::yield();
+  }
+}
+
+void PinToProcessor(pthread_t thread, size_t index) {
+  cpu_set_t allowed;
+  if (sched_getaffinity(0, sizeof allowed, &allowed) != 0) return;
+  const size_t count = static_cast<size_t>(CPU_COUNT(&allowed));
+  if (count == 0) return;
+  size_t skip = index % count;
+  for (size_t cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+    if (!CPU_ISSET(cpu, &allowed) || skip-- > 0) continue;
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(cpu, &one);
+    pthread_setaffinity_np(thread, sizeof one, &one);  // best effort: a refusal changes the speed, not the result
+    return;
+  }
+}
+
+}  // namespace
+
+// A barrier is a flag for each member, on a line of its own, and one for the release: member 0 waits until every flag
+// shows its own count, then releases the others. Every member calls every barrier, so all counts agree.
+struct Team::Contents {
+  struct alignas(64) Member {
+    recurve_team view{};
+    std::atomic<uint32_t> arrived = 0;
+    uint32_t barriers = 0;        // how many this member has begun
+    std::vector<uintptr_t> slots;  // this member's copy, with its own view
+  };
+
+  explicit Contents(size_t count) : members(count) {
+    for (size_t i = 0; i < count; ++i) members[i].view = {i, count, &Contents::Barrier, this};
+  }
+
+  static void Barrier(const recurve_team* view) {
+    auto& self = *static_cast<Contents*>(view->context);
+    Member& member = self.members[view->index];
+    const uint32_t goal = ++member.barriers;
+    if (view->index != 0) {
+      member.arrived.store(goal, std::memory_order_release);
+      SpinUntil(self.released, goal);
+      return;
+    }
+    for (size_t i = 1; i < self.members.size(); ++i) SpinUntil(self.members[i].arrived, goal);
+    self.released.store(goal, std::memory_order_release);
+  }
+
+  // A started member's life: wait for a run, take part, meet at the barrier that ends it.
+  void Serve(size_t index) {
+    for (uint32_t seen = 0;;) {
+      for (int i = 0; i < kSpins && runs.load(std::memory_order_acquire) == seen; ++i) Pause();
+      runs.wait(seen, std::memory_order_acquire);
+      ++seen;
+      if (is_ending) return;
+      entry->run(members[index].slots.data());
+      Barrier(&members[index].view);
+    }
+  }
+
+  std::vector<Member> members;
+  alignas(64) std::atomic<uint32_t> released = 0;
+  alignas(64) std::atomic<uint32_t> runs = 0;  // a new value wakes the members
+  const recurve_entry* entry = nullptr;        // of the current run
+  bool is_ending = false;
+  std::mutex running;
+  std::vector<std::thread> threads;
+};
+
+Team::Team(std::unique_ptr<Contents> contents) : contents_(std::move(contents)) {}
+
+Team::~Team() {
+  contents_->is_ending = true;
+  contents_->runs.fetch_add(1, std::memory_order_release);
+  contents_->runs.notify_all();
+  for (std::thread& thread : contents_->threads) thread.join();
+}
+
+std::expected<std::shared_ptr<Team>, Error> Team::Start(size_t count, bool pin) {
+  if (count < 1 || count > 1024) {
+    return std::unexpected(Error{fmt::format("cannot start a team of {} threads: 1 to 1024 are possible", count)});
+  }
+  std::shared_ptr<Team> team(new Team(std::make_unique<Contents>(count)));
+  Contents& contents = *team->contents_;
+  try {  // the standard library reports a refused thread by throwing; it ends here
+    for (size_t i = 1; i < count; ++i) {
+      contents.threads.emplace_back([&contents, i] { contents.Serve(i); });
+      if (pin) PinToProcessor(contents.threads.back().native_handle(), i);
+    }
+  } catch (const std::system_error& error) {
+    return std::unexpected(Error{fmt::format("cannot start thread {} of {}: {}", contents.threads.size() + 2, count,
+                                             error.code().message())});
+  }
+  return team;
+}
+
+size_t Team::size() const { return contents_->members.size(); }
+
+void Team::Run(const recurve_entry& entry, std::span<const uintptr_t> slots) {
+  Contents& contents = *contents_;
+  const std::scoped_lock lock(contents.running);
+  bool has_team_slot = false;
+  for (Contents::Member& member : contents.members) {
+    member.slots.assign(slots.begin(), slots.end());
+    for (size_t i = 0; i < slots.size(); ++i) {
+      if (entry.slots[i].kind != RECURVE_SLOT_TEAM) continue;
+      member.slots[i] = reinterpret_cast<uintptr_t>(&member.view);
+      has_team_slot = true;
+    }
+    if (!has_team_slot) break;
+  }
+  if (!has_team_slot || contents.members.size() == 1) {
+    entry.run(slots.data());
+    return;
+  }
+  contents.entry = &entry;
+  contents.runs.fetch_add(1, std::memory_order_release);
+  contents.runs.notify_all();
+  entry.run(contents.members[0].slots.data());
+  Contents::Barrier(&contents.members[0].view);
+}
+
+}  // namespace recurve
