@@ -42,9 +42,15 @@ std::expected<void, Error> Parameters::Initialize(uint64_t seed) {
     if (!bytes) return std::unexpected(bytes.error());
     const Random random(seed, StreamOf(slot->name));
     switch (type) {
-      case ElementType::kF32: Draw(*slot, random, std::span(reinterpret_cast<float*>(bytes->data), bytes->count)); break;
-      case ElementType::kF64: Draw(*slot, random, std::span(reinterpret_cast<double*>(bytes->data), bytes->count)); break;
-      case ElementType::kI32: Draw(*slot, random, std::span(reinterpret_cast<int32_t*>(bytes->data), bytes->count)); break;
+      case ElementType::kF32:
+        Draw(*slot, random, std::span(reinterpret_cast<float*>(bytes->data), bytes->count));
+        break;
+      case ElementType::kF64:
+        Draw(*slot, random, std::span(reinterpret_cast<double*>(bytes->data), bytes->count));
+        break;
+      case ElementType::kI32:
+        Draw(*slot, random, std::span(reinterpret_cast<int32_t*>(bytes->data), bytes->count));
+        break;
     }
   }
   return {};
@@ -66,8 +72,8 @@ std::expected<Parameters::Bytes, Error> Parameters::Values(std::string_view name
   const recurve_slot& slot = *program_.FindParameter(name);
   const ElementType actual = program_.ElementOf(slot);
   if (actual != type) {
-    return std::unexpected(
-        Error{fmt::format("parameter `{}` of `{}` is {}, asked for as {}", name, program_.name(), Name(actual), Name(type))});
+    return std::unexpected(Error{
+        fmt::format("parameter `{}` of `{}` is {}, asked for as {}", name, program_.name(), Name(actual), Name(type))});
   }
   if (changes) MarkChanged();
   return Bytes{static_cast<std::byte*>(*address), *ElementCount(slot, {})};

@@ -20,7 +20,7 @@
 #include <string_view>
 #include <vector>
 
-#include "runtime/buffer.h"
+#include "runtime/aligned_memory.h"
 #include "runtime/program.h"
 
 namespace recurve {
@@ -68,9 +68,9 @@ class Parameters {
   std::expected<Bytes, Error> Values(std::string_view name, ElementType type, bool changes);
 
   Program program_;
-  std::vector<Buffer> values_;  // beside program_.parameters()
-  Buffer packed_;
-  Buffer workspace_;
+  std::vector<AlignedMemory> values_;  // beside program_.parameters()
+  AlignedMemory packed_;
+  AlignedMemory workspace_;
   std::atomic<bool> is_packed_ = false;
   std::mutex packing_;
   bool has_memory_ = true;

@@ -78,9 +78,7 @@ std::string_view Name(ElementType type) {
   return "";
 }
 
-bool IsTensor(const recurve_slot& slot) {
-  return slot.kind >= RECURVE_SLOT_INPUT && slot.kind <= RECURVE_SLOT_OUTPUT;
-}
+bool IsTensor(const recurve_slot& slot) { return slot.kind >= RECURVE_SLOT_INPUT && slot.kind <= RECURVE_SLOT_OUTPUT; }
 
 std::optional<size_t> ElementCount(const recurve_slot& slot, std::span<const size_t> extents) {
   // Half of the address space in elements of 8 bytes: later arithmetic on byte counts cannot overflow either.
@@ -104,8 +102,9 @@ struct Program::Contents {
 std::expected<Program, Error> Program::Wrap(const recurve_program* program, std::shared_ptr<const void> keep_alive) {
   if (program == nullptr) return std::unexpected(Error{"cannot use a program: its descriptor is null"});
   if (program->abi_version != RECURVE_ABI_VERSION) {
-    return std::unexpected(Error{fmt::format("cannot use a program: it was compiled for ABI version {}, this runtime has {}",
-                                             program->abi_version, RECURVE_ABI_VERSION)});
+    return std::unexpected(
+        Error{fmt::format("cannot use a program: it was compiled for ABI version {}, this runtime has {}",
+                          program->abi_version, RECURVE_ABI_VERSION)});
   }
   if (auto flaw = FlawOf(*program)) return std::unexpected(Error{"cannot use a program: " + *flaw});
   const auto fail = [&](std::string_view flaw) {

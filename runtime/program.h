@@ -37,7 +37,9 @@ inline size_t ElementBytes(ElementType type) { return type == ElementType::kF64 
 template <typename T>
 inline constexpr ElementType kElementTypeOf = [] {
   static_assert(std::is_same_v<T, float> || std::is_same_v<T, double> || std::is_same_v<T, int32_t>);
-  return std::is_same_v<T, float> ? ElementType::kF32 : std::is_same_v<T, double> ? ElementType::kF64 : ElementType::kI32;
+  return std::is_same_v<T, float>    ? ElementType::kF32
+         : std::is_same_v<T, double> ? ElementType::kF64
+                                     : ElementType::kI32;
 }();
 
 // True for the slots that are tensors a person knows by name; false for sizes, scratch and the team.

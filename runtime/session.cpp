@@ -81,8 +81,8 @@ void Frame::Invalidate() {
 
 std::expected<size_t, Error> Frame::Count(const recurve_slot& slot) const {
   if (auto count = ElementCount(slot, extents_)) return *count;
-  return Fail(fmt::format("tensor `{}` {} of `{}` exceeds memory", slot.name, program().ShapeText(slot),
-                          program().name()));
+  return Fail(
+      fmt::format("tensor `{}` {} of `{}` exceeds memory", slot.name, program().ShapeText(slot), program().name()));
 }
 
 std::expected<Frame::Memory, Error> Frame::Values(std::string_view name, ElementType type) {
@@ -95,8 +95,8 @@ std::expected<Frame::Memory, Error> Frame::Values(std::string_view name, Element
   TensorState& tensor = tensors_[static_cast<size_t>(index)];
   const ElementType actual = program().ElementOf(*tensor.slot);
   if (actual != type) {
-    return Fail(fmt::format("tensor `{}` of `{}` is {}, asked for as {}", name, program().name(), Name(actual),
-                            Name(type)));
+    return Fail(
+        fmt::format("tensor `{}` of `{}` is {}, asked for as {}", name, program().name(), Name(actual), Name(type)));
   }
   if (tensor.bound_const) return Fail(fmt::format("tensor `{}` is bound to memory that may only be read", name));
   const auto count = Count(*tensor.slot);
@@ -115,9 +115,8 @@ std::expected<Frame::Memory, Error> Frame::Values(std::string_view name, Element
 std::expected<void, Error> Frame::Fill(std::string_view name, double value) {
   const auto memory = Values(name, program().element());
   if (!memory) return std::unexpected(memory.error());
-  Visit(program().element(), memory->data, memory->count, [&]<typename T>(std::span<T> values) {
-    std::ranges::fill(values, static_cast<T>(value));
-  });
+  Visit(program().element(), memory->data, memory->count,
+        [&]<typename T>(std::span<T> values) { std::ranges::fill(values, static_cast<T>(value)); });
   return {};
 }
 
@@ -165,7 +164,8 @@ std::expected<void, Error> Frame::BindMemory(std::string_view name, ElementType 
   }
   const ElementType actual = program().ElementOf(*tensor.slot);
   if (actual != type) {
-    return Fail(fmt::format("tensor `{}` of `{}` is {}, bound to {}", name, program().name(), Name(actual), Name(type)));
+    return Fail(
+        fmt::format("tensor `{}` of `{}` is {}, bound to {}", name, program().name(), Name(actual), Name(type)));
   }
   const auto expected = Count(*tensor.slot);
   if (!expected) return std::unexpected(expected.error());
@@ -188,7 +188,8 @@ std::expected<void, Error> Frame::Want(std::string_view name, bool wanted) {
   if (index < 0) return Fail(fmt::format("program `{}` has no tensor `{}`", program().name(), name));
   TensorState& tensor = tensors_[static_cast<size_t>(index)];
   if (tensor.slot->kind != RECURVE_SLOT_OUTPUT && tensor.slot->kind != RECURVE_SLOT_ADJOINT) {
-    return Fail(fmt::format("tensor `{}` of `{}` is read by its entries and cannot be left out", name, program().name()));
+    return Fail(
+        fmt::format("tensor `{}` of `{}` is read by its entries and cannot be left out", name, program().name()));
   }
   tensor.wanted = wanted;
   Invalidate();
@@ -221,9 +222,11 @@ std::expected<void, Error> Frame::ResizeAxis(std::string_view axis, size_t size)
 // Brings a call's slot values up to date with buffers and sizes.
 std::expected<void, Error> Frame::Prepare(Call& call) {
   const recurve_entry& entry = *call.entry;
-  if (std::ranges::find(extents_, 0) != extents_.end()) return Fail(fmt::format("cannot run `{}`: an axis is 0", entry.name));
+  if (std::ranges::find(extents_, 0) != extents_.end())
+    return Fail(fmt::format("cannot run `{}`: an axis is 0", entry.name));
   bool has_moved = false;
-  const auto reserve = [&](Buffer& buffer, size_t bytes, std::string_view what) -> std::expected<uintptr_t, Error> {
+  const auto reserve = [&](AlignedMemory& buffer, size_t bytes,
+                           std::string_view what) -> std::expected<uintptr_t, Error> {
     const std::byte* before = buffer.data();
     const bool has_room = buffer.Reserve(bytes);
     has_moved |= buffer.data() != before;
@@ -238,8 +241,10 @@ std::expected<void, Error> Frame::Prepare(Call& call) {
       case RECURVE_SLOT_EXTENT: value = extents_[*program().FindAxis(slot.name)]; break;
       case RECURVE_SLOT_PARAMETER:
       case RECURVE_SLOT_CONSTANT:
-        if (auto address = parameters_->Address(slot.name)) value = reinterpret_cast<uintptr_t>(*address);
-        else value = std::unexpected(address.error());
+        if (auto address = parameters_->Address(slot.name))
+          value = reinterpret_cast<uintptr_t>(*address);
+        else
+          value = std::unexpected(address.error());
         break;
       case RECURVE_SLOT_INPUT:
       case RECURVE_SLOT_STATE:
@@ -249,8 +254,9 @@ std::expected<void, Error> Frame::Prepare(Call& call) {
         if (!tensor.wanted) break;
         const auto count = Count(slot);
         if (!count) return std::unexpected(count.error());
-        value = tensor.bound != nullptr ? reinterpret_cast<uintptr_t>(tensor.bound)
-                                        : reserve(tensor.buffer, *count * ElementBytes(program().ElementOf(slot)), slot.name);
+        value = tensor.bound != nullptr
+                    ? reinterpret_cast<uintptr_t>(tensor.bound)
+                    : reserve(tensor.buffer, *count * ElementBytes(program().ElementOf(slot)), slot.name);
         break;
       }
       case RECURVE_SLOT_PACKED: value = reinterpret_cast<uintptr_t>(parameters_->packed()); break;

@@ -35,7 +35,7 @@
 #include <string_view>
 #include <vector>
 
-#include "runtime/buffer.h"
+#include "runtime/aligned_memory.h"
 #include "runtime/parameters.h"
 #include "runtime/program.h"
 #include "runtime/team.h"
@@ -93,8 +93,8 @@ class Frame {
   };
   struct TensorState {
     const recurve_slot* slot = nullptr;
-    Buffer buffer;
-    void* bound = nullptr;    // the caller's memory
+    AlignedMemory buffer;
+    void* bound = nullptr;  // the caller's memory
     bool bound_const = false;
     bool is_written = false;  // some entry writes it
     bool wanted = true;       // outputs: pass it on; adjoints: someone gave it a value
@@ -122,8 +122,8 @@ class Frame {
   std::vector<size_t> extents_;  // beside program().axes()
   std::vector<TensorState> tensors_;
   std::vector<Call> calls_;
-  Buffer tape_;
-  Buffer workspace_;
+  AlignedMemory tape_;
+  AlignedMemory workspace_;
 };
 
 class Session : public Frame {
@@ -154,7 +154,8 @@ class Session : public Frame {
 
 class Stream : public Frame {
  public:
-  explicit Stream(Program program, size_t batch = 1) : Stream(std::make_shared<Parameters>(std::move(program)), batch) {}
+  explicit Stream(Program program, size_t batch = 1)
+      : Stream(std::make_shared<Parameters>(std::move(program)), batch) {}
   explicit Stream(std::shared_ptr<Parameters> parameters, size_t batch = 1);
 
   // One time step: reads the inputs and the states, writes the outputs and the states. Fails if the program was

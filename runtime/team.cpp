@@ -26,8 +26,10 @@ void Pause() {
 // Returns when `word` has reached `value`. Counts only rise, and wrap around.
 void SpinUntil(const std::atomic<uint32_t>& word, uint32_t value) {
   for (int i = 0; static_cast<int32_t>(word.load(std::memory_order_acquire) - value) < 0; ++i) {
-    if (i < kSpins) Pause();
-    else std::this_thread::yield();
+    if (i < kSpins)
+      Pause();
+    else
+      std::this_thread::yield();
   }
 }
 
@@ -55,7 +57,7 @@ struct Team::Contents {
   struct alignas(64) Member {
     recurve_team view{};
     std::atomic<uint32_t> arrived = 0;
-    uint32_t barriers = 0;        // how many this member has begun
+    uint32_t barriers = 0;         // how many this member has begun
     std::vector<uintptr_t> slots;  // this member's copy, with its own view
   };
 
@@ -118,8 +120,8 @@ std::expected<std::shared_ptr<Team>, Error> Team::Start(size_t count, bool pin) 
       if (pin) PinToProcessor(contents.threads.back().native_handle(), i);
     }
   } catch (const std::system_error& error) {
-    return std::unexpected(Error{fmt::format("cannot start thread {} of {}: {}", contents.threads.size() + 2, count,
-                                             error.code().message())});
+    return std::unexpected(Error{
+        fmt::format("cannot start thread {} of {}: {}", contents.threads.size() + 2, count, error.code().message())});
   }
   return team;
 }

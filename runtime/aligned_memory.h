@@ -1,7 +1,7 @@
-// runtime/buffer.h: memory aligned for vector code, zeroed, reused: it only ever grows.
+// runtime/aligned_memory.h: memory aligned for vector code, zeroed, reused: it only ever grows.
 
-#ifndef RECURVE_RUNTIME_BUFFER_H_
-#define RECURVE_RUNTIME_BUFFER_H_
+#ifndef RECURVE_RUNTIME_ALIGNED_MEMORY_H_
+#define RECURVE_RUNTIME_ALIGNED_MEMORY_H_
 
 #include <cstddef>
 #include <cstring>
@@ -13,7 +13,7 @@
 
 namespace recurve {
 
-class Buffer {
+class AlignedMemory {
  public:
   // Makes room for `bytes`, and always for one element, so that data() is never null afterwards. Old contents are lost
   // when it grows; fresh memory is zero. Returns false if there is no memory.
@@ -44,4 +44,4 @@ class Buffer {
 
 }  // namespace recurve
 
-#endif  // RECURVE_RUNTIME_BUFFER_H_
+#endif  // RECURVE_RUNTIME_ALIGNED_MEMORY_H_
