@@ -5,15 +5,52 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <numeric>
 
+#include "ir/internal_error.h"
 
 namespace recurve::ir {
 namespace {
 
-// One of `InferType`'s rules: the operand types in `args`.
+// The operand types that an inference rule sees. A rule answers as InferType does; the sentence it returns goes on after
+// the name of the operation.
 using Args = std::vector<const Type*>;
+
+bool IsLetter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
+
+bool IsAxisName(std::string_view name) {
+  auto fits = [](char c) { return IsLetter(c) || c == '_' || (c >= '0' && c <= '9'); };
+  return !name.empty() && (IsLetter(name[0]) || name[0] == '_') && std::ranges::all_of(name, fits);
+}
+
+std::string CheckShape(const Shape& shape) {
+  if (shape.size() > kMaxRank) return fmt::format("has {} axes, more than {}", shape.size(), kMaxRank);
+  int64_t elements = 1;
+  for (const Dim& dim : shape) {
+    if (!dim.is_constant()) {
+      if (!IsAxisName(dim.axis)) return "has an axis whose name is not an identifier";
+      continue;
+    }
+    if (dim.extent < 1) return fmt::format("has an axis of extent {}", dim.extent);
+    if (dim.extent > kMaxElements / elements) return fmt::format("has more than {} elements", kMaxElements);
+    elements *= dim.extent;
+  }
+  return {};
+}
+
+std::string CheckReal(const Args& args) {
+  bool real = std::ranges::all_of(args, [](const Type* arg) { return arg->element == Element::kReal; });
+  return real ? "" : "needs real operands";
+}
+
+std::string InferInput(const Node& node, Type* type) {
+  *type = node.type;
+  bool index = node.type.element == Element::kIndex;
+  int64_t classes = node.As<InputAttr>().classes;
+  if (index && classes < 1) return fmt::format("has indices of {} classes", classes);
+  if (!index && classes != 0) return "has classes and is real";
+  return {};
+}
 
 std::string InferBroadcast(const Node& node, const Args& args, Type* type) {
   const auto& axes = node.As<AxesAttr>().axes;
@@ -63,7 +100,7 @@ std::string InferSlice(const Node& node, const Args& args, Type* type) {
   if (axis < 0 || axis >= a.rank() || !a.shape[axis].is_constant()) return fmt::format("has no constant axis {}", axis);
   if (node.type.rank() != a.rank() || !node.type.shape[axis].is_constant()) return "keeps the number of axes";
   int64_t size = node.type.shape[axis].extent;
-  if (start < 0 || size < 1 || start + size > a.shape[axis].extent) return "leaves the operand's range";
+  if (start < 0 || size < 1 || start > a.shape[axis].extent - size) return "leaves the operand's range";
   *type = a;
   type->shape[axis] = size;
   return {};
@@ -80,7 +117,7 @@ std::string InferConcat(const Node& node, const Args& args, Type* type) {
     if (arg->rank() != type->rank() || !arg->shape[axis].is_constant()) return "needs a constant axis in each operand";
     expected.shape[axis] = arg->shape[axis];
     if (*arg != expected) return "operands differ off the joined axis";
-    total += arg->shape[axis].extent;
+    total = std::min(total + arg->shape[axis].extent, kMaxElements + 1);
   }
   type->shape[axis] = total;
   return {};
@@ -88,8 +125,10 @@ std::string InferConcat(const Node& node, const Args& args, Type* type) {
 
 std::string InferContract(const Node& node, const Args& args, Type* type) {
   const ContractAttr& labels = node.As<ContractAttr>();
+  if (std::string why = CheckReal(args); !why.empty()) return why;
   if (static_cast<int>(labels.lhs.size()) != args[0]->rank() || static_cast<int>(labels.rhs.size()) != args[1]->rank())
     return "needs one label per operand axis";
+  if (!std::ranges::all_of(labels.lhs + labels.rhs, IsLetter)) return "needs letters as labels";
   auto distinct = [](std::string text) {
     std::ranges::sort(text);
     return std::ranges::adjacent_find(text) == text.end();
@@ -122,9 +161,10 @@ std::string InferContract(const Node& node, const Args& args, Type* type) {
 
 std::string InferReduceSum(const Node& node, const Args& args, Type* type) {
   const auto& axes = node.As<AxesAttr>().axes;
+  if (std::string why = CheckReal(args); !why.empty()) return why;
   *type = {Element::kReal, {}};
   for (size_t i = 0; i < axes.size(); ++i) {
-    if (axes[i] < 0 || axes[i] >= args[0]->rank() || (i > 0 && axes[i] <= axes[i - 1])) return "needs ascending axes";
+    if (axes[i] < 0 || axes[i] >= args[0]->rank() || (i > 0 && axes[i] <= axes[i - 1])) return "needs ascending axes of the operand";
   }
   for (int axis = 0; axis < args[0]->rank(); ++axis) {
     if (std::ranges::find(axes, axis) == axes.end()) type->shape.push_back(args[0]->shape[axis]);
@@ -132,34 +172,165 @@ std::string InferReduceSum(const Node& node, const Args& args, Type* type) {
   return {};
 }
 
+std::string InferGather(const Args& args, Type* type) {
+  const Type& table = *args[0];
+  const Type& index = *args[1];
+  if (table.rank() == 0 || table.element != Element::kReal || index.element != Element::kIndex)
+    return "needs a table of reals and indices";
+  *type = {Element::kReal, index.shape};
+  type->shape.insert(type->shape.end(), table.shape.begin() + 1, table.shape.end());
+  return {};
+}
+
+std::string InferScatterAdd(const Node& node, const Args& args, Type* type) {
+  const Shape& index = args[0]->shape;
+  const Shape& updates = args[1]->shape;
+  const Shape& table = node.type.shape;
+  if (args[0]->element != Element::kIndex || args[1]->element != Element::kReal) return "needs indices and real updates";
+  if (updates.size() < index.size() || !std::equal(index.begin(), index.end(), updates.begin()))
+    return "needs updates that begin with the index shape";
+  if (table.empty() || !table[0].is_constant()) return "needs a constant number of rows";
+  if (!std::equal(updates.begin() + index.size(), updates.end(), table.begin() + 1, table.end()))
+    return "needs the shape of a row";
+  *type = {Element::kReal, table};
+  return {};
+}
+
+std::string InferOneHot(const Node& node, const Args& args, Type* type) {
+  if (args[0]->element != Element::kIndex) return "needs indices";
+  if (node.type.rank() != args[0]->rank() + 1 || !node.type.shape.back().is_constant()) return "adds one constant axis";
+  *type = {Element::kReal, args[0]->shape};
+  type->shape.push_back(node.type.shape.back());
+  return {};
+}
+
 std::string InferScan(const Node& node, const Args& args, Type* type) {
   const ScanAttr& attr = node.As<ScanAttr>();
+  if (attr.body == nullptr) return "needs a body";
   const Graph& body = *attr.body;
+  if (std::string why = CheckShape({attr.time}); !why.empty()) return why;
+  int operands = static_cast<int>(args.size());
   if (args.size() != body.inputs().size()) return "needs one operand per input of its body";
-  if (static_cast<int>(args.size()) < attr.carries + attr.sequences) return "has fewer operands than carries and sequences";
+  if (attr.carries < 0 || attr.sequences < 0 || attr.carries > operands || attr.sequences > operands - attr.carries)
+    return "has fewer operands than carries and sequences";
   if (static_cast<int>(body.outputs().size()) < attr.carries) return "has a body with fewer outputs than carries";
-  for (size_t i = 0; i < args.size(); ++i) {
-    const Type& inside = body.type(body.inputs()[i]);
-    Type expected = inside;
-    bool sequence = static_cast<int>(i) >= attr.carries && static_cast<int>(i) < attr.carries + attr.sequences;
-    if (sequence) expected.shape.insert(expected.shape.begin(), attr.time);
+  for (int i = 0; i < operands; ++i) {
+    const InputAttr& input = body[body.inputs()[i]].As<InputAttr>();
+    Role role = i < attr.carries                    ? Role::kCarry
+                : i < attr.carries + attr.sequences ? Role::kElement
+                                                    : Role::kInvariant;
+    if (input.role != role) return fmt::format("has a body whose input `{}` is of another role", input.name);
+    Type expected = body.type(body.inputs()[i]);
+    if (role == Role::kElement) expected.shape.insert(expected.shape.begin(), attr.time);
     if (*args[i] != expected) return fmt::format("operand {} does not fit its body's input", i);
   }
   for (int i = 0; i < attr.carries; ++i) {
-    if (body.type(body.outputs()[i].node) != body.type(body.inputs()[i])) return fmt::format("carry {} changes its type", i);
+    if (body.type(body.outputs()[i].node) != body.type(body.inputs()[i]))
+      return fmt::format("carry {} changes its type", i);
   }
   *type = {};
   return {};
 }
 
-[[noreturn]] void Stop(const Graph& graph, const Node& node, const std::string& why) {
-  fmt::print(stderr, "recurve: internal error: `{}` {} in graph `{}`\n", Name(node.op), why, graph.name);
-  std::abort();
+std::string InferScanResult(const Graph& graph, const Node& node, Type* type) {
+  const Node& scan = graph[node.args[0]];
+  if (scan.op != Op::kScan) return "needs a scan";
+  const ScanAttr& attr = scan.As<ScanAttr>();
+  int index = node.As<ResultAttr>().index;
+  if (index < 0 || index >= static_cast<int>(attr.body->outputs().size()))
+    return fmt::format("has no result {}", index);
+  *type = ScanResultType(attr, index);
+  return {};
+}
+
+std::string CheckOperandCount(const Node& node) {
+  int wanted = 0;
+  switch (node.op) {
+#define UNARY(Kind, ...) case Op::k##Kind:
+#define BINARY(Kind, ...) case Op::k##Kind:
+#define TERNARY(Kind, ...) case Op::k##Kind:
+#include "ir/ops.def"
+    wanted = ElementwiseArity(node.op);
+    break;
+    case Op::kInput:
+    case Op::kConstant:
+    case Op::kIota:
+    case Op::kExtent:
+      wanted = 0;
+      break;
+    case Op::kBroadcast:
+    case Op::kReshape:
+    case Op::kTranspose:
+    case Op::kSlice:
+    case Op::kReduceSum:
+    case Op::kReduceMax:
+    case Op::kOneHot:
+    case Op::kScanResult:
+      wanted = 1;
+      break;
+    case Op::kContract:
+    case Op::kGather:
+    case Op::kScatterAdd:
+      wanted = 2;
+      break;
+    case Op::kConcat:
+    case Op::kScan:
+      return {};
+  }
+  if (static_cast<int>(node.args.size()) == wanted) return {};
+  return fmt::format("needs {} operand{} and has {}", wanted, wanted == 1 ? "" : "s", node.args.size());
+}
+
+// The rule of the operation, for a node with its own attribute and as many operands as it wants.
+std::string ApplyRule(const Graph& graph, const Node& node, const Args& args, Type* type) {
+  switch (node.op) {
+#define UNARY(Kind, ...) case Op::k##Kind:
+#define BINARY(Kind, ...) case Op::k##Kind:
+#define TERNARY(Kind, ...) case Op::k##Kind:
+#include "ir/ops.def"
+    for (const Type* arg : args) {
+      if (*arg != *args[0]) return "needs operands of one shape";
+    }
+    *type = *args[0];
+    return CheckReal(args);
+    case Op::kInput: return InferInput(node, type);
+    case Op::kConstant:
+      *type = node.type;
+      return type->element == Element::kReal ? "" : "is real";
+    case Op::kIota:
+      *type = node.type;
+      if (type->element != Element::kReal || type->rank() != 1 || !type->shape[0].is_constant())
+        return "is real and needs one constant axis";
+      return {};
+    case Op::kExtent: *type = {}; return CheckShape({node.As<ExtentAttr>().dim});
+    case Op::kBroadcast: return InferBroadcast(node, args, type);
+    case Op::kReshape: return InferReshape(node, args, type);
+    case Op::kTranspose: return InferTranspose(node, args, type);
+    case Op::kSlice: return InferSlice(node, args, type);
+    case Op::kConcat: return InferConcat(node, args, type);
+    case Op::kContract: return InferContract(node, args, type);
+    case Op::kReduceSum: return InferReduceSum(node, args, type);
+    case Op::kReduceMax:
+      if (args[0]->rank() == 0) return "needs an axis";
+      *type = *args[0];
+      type->shape.pop_back();
+      return CheckReal(args);
+    case Op::kGather: return InferGather(args, type);
+    case Op::kScatterAdd: return InferScatterAdd(node, args, type);
+    case Op::kOneHot: return InferOneHot(node, args, type);
+    case Op::kScan: return InferScan(node, args, type);
+    case Op::kScanResult: return InferScanResult(graph, node, type);
+  }
+  return "is unknown";
+}
+
+[[noreturn]] void Stop(const Graph& graph, Op op, std::string_view why) {
+  StopOnInternalError(fmt::format("`{}` {} in graph `{}`", Name(op), why, graph.name));
 }
 
 Expr Build(Graph& graph, Node node) {
   Type type;
-  if (std::string why = InferType(graph, node, &type); !why.empty()) Stop(graph, node, why);
+  if (std::string why = InferType(graph, node, &type); !why.empty()) Stop(graph, node.op, why);
   node.type = std::move(type);
   return graph.At(graph.Add(std::move(node)));
 }
@@ -169,95 +340,21 @@ Expr ConstantLike(Expr a, double value) { return Constant(*a.graph(), a.shape(),
 }  // namespace
 
 std::string InferType(const Graph& graph, const Node& node, Type* type) {
+  if (node.attr.index() != EmptyAttr(node.op).index()) return "carries another operation's attribute";
+  if (std::string why = CheckOperandCount(node); !why.empty()) return why;
   Args args;
-  for (NodeId id : node.args) args.push_back(&graph.type(id));
-  auto wants = [&](size_t count) {
-    return args.size() == count ? std::string() : fmt::format("needs {} operands and has {}", count, args.size());
-  };
-  auto first_error = [](std::string a, auto&& next) { return a.empty() ? next() : a; };
-  switch (node.op) {
-#define UNARY(Kind, ...) case Op::k##Kind:
-#define BINARY(Kind, ...) case Op::k##Kind:
-#define TERNARY(Kind, ...) case Op::k##Kind:
-#include "ir/ops.def"
-    {
-      if (std::string why = wants(ElementwiseArity(node.op)); !why.empty()) return why;
-      for (const Type* arg : args) {
-        if (arg->element != Element::kReal) return "needs real operands";
-        if (*arg != *args[0]) return "needs operands of one shape";
-      }
-      *type = *args[0];
-      return {};
-    }
-    case Op::kInput:
-    case Op::kConstant:
-      *type = node.type;
-      return wants(0);
-    case Op::kIota:
-      *type = node.type;
-      if (type->rank() != 1 || !type->shape[0].is_constant()) return "needs one constant axis";
-      return wants(0);
-    case Op::kExtent:
-      *type = {};
-      return wants(0);
-    case Op::kBroadcast: return first_error(wants(1), [&] { return InferBroadcast(node, args, type); });
-    case Op::kReshape: return first_error(wants(1), [&] { return InferReshape(node, args, type); });
-    case Op::kTranspose: return first_error(wants(1), [&] { return InferTranspose(node, args, type); });
-    case Op::kSlice: return first_error(wants(1), [&] { return InferSlice(node, args, type); });
-    case Op::kConcat: return InferConcat(node, args, type);
-    case Op::kContract: return first_error(wants(2), [&] { return InferContract(node, args, type); });
-    case Op::kReduceSum: return first_error(wants(1), [&] { return InferReduceSum(node, args, type); });
-    case Op::kReduceMax:
-      return first_error(wants(1), [&]() -> std::string {
-        if (args[0]->rank() == 0) return "needs an axis";
-        *type = *args[0];
-        type->shape.pop_back();
-        return {};
-      });
-    case Op::kGather:
-      return first_error(wants(2), [&]() -> std::string {
-        if (args[0]->rank() == 0 || args[1]->element != Element::kIndex) return "needs a table and indices";
-        *type = {Element::kReal, args[1]->shape};
-        type->shape.insert(type->shape.end(), args[0]->shape.begin() + 1, args[0]->shape.end());
-        return {};
-      });
-    case Op::kScatterAdd:
-      return first_error(wants(2), [&]() -> std::string {
-        const Shape& index = args[0]->shape;
-        const Shape& updates = args[1]->shape;
-        if (args[0]->element != Element::kIndex) return "needs indices first";
-        if (updates.size() < index.size() || !std::equal(index.begin(), index.end(), updates.begin()))
-          return "needs updates that begin with the index shape";
-        if (node.type.rank() == 0 || !std::equal(updates.begin() + index.size(), updates.end(),
-                                                 node.type.shape.begin() + 1, node.type.shape.end()))
-          return "needs the shape of a row";
-        *type = node.type;
-        return {};
-      });
-    case Op::kOneHot:
-      return first_error(wants(1), [&]() -> std::string {
-        if (args[0]->element != Element::kIndex) return "needs indices";
-        *type = {Element::kReal, args[0]->shape};
-        if (node.type.rank() != type->rank() + 1) return "adds one axis";
-        type->shape.push_back(node.type.shape.back());
-        return {};
-      });
-    case Op::kScan: return InferScan(node, args, type);
-    case Op::kScanResult:
-      return first_error(wants(1), [&]() -> std::string {
-        const Node& scan = graph[node.args[0]];
-        if (scan.op != Op::kScan) return "needs a scan";
-        const ScanAttr& attr = scan.As<ScanAttr>();
-        int index = node.As<ResultAttr>().index;
-        if (index < 0 || index >= static_cast<int>(attr.body->outputs().size())) return fmt::format("has no result {}", index);
-        *type = ScanResultType(attr, index);
-        return {};
-      });
+  for (NodeId id : node.args) {
+    if (id < 0 || id >= graph.size()) return "has an operand that is not in the graph";
+    if (graph[id].op == Op::kScan && node.op != Op::kScanResult) return "reads a scan, which only `result` does";
+    args.push_back(&graph.type(id));
   }
-  return "is unknown";
+  if (std::string why = CheckShape(node.type.shape); !why.empty()) return why;
+  if (std::string why = ApplyRule(graph, node, args, type); !why.empty()) return why;
+  return CheckShape(type->shape);
 }
 
 Expr Elementwise(Op op, std::span<const Expr> args) {
+  if (args.empty()) StopOnInternalError(fmt::format("`{}` without operands", Name(op)));
   Node node{.op = op};
   for (Expr arg : args) node.args.push_back(arg.id());
   return Build(*args[0].graph(), std::move(node));
@@ -318,12 +415,14 @@ Expr Transpose(Expr a, std::vector<int> axes) {
 
 Expr Slice(Expr a, int axis, int64_t start, int64_t size) {
   Type type = a.type();
+  if (axis < 0 || axis >= type.rank()) Stop(*a.graph(), Op::kSlice, "has no such axis");
   type.shape[axis] = size;
   if (type == a.type() && start == 0) return a;
   return Build(*a.graph(), {.op = Op::kSlice, .args = {a.id()}, .type = type, .attr = SliceAttr{axis, start}});
 }
 
 Expr Concat(std::span<const Expr> parts, int axis) {
+  if (parts.empty()) StopOnInternalError("`concat` without operands");
   if (parts.size() == 1) return parts[0];
   Node node{.op = Op::kConcat, .attr = ConcatAttr{axis}};
   for (Expr part : parts) node.args.push_back(part.id());
@@ -332,6 +431,8 @@ Expr Concat(std::span<const Expr> parts, int axis) {
 
 Expr Contract(Expr lhs, Expr rhs, std::string_view labels) {
   size_t comma = labels.find(','), arrow = labels.find("->");
+  if (comma == labels.npos || arrow == labels.npos || comma > arrow)
+    Stop(*lhs.graph(), Op::kContract, "needs labels such as `bi,oi->bo`");
   return Contract(lhs, rhs,
                   ContractAttr{std::string(labels.substr(0, comma)),
                                std::string(labels.substr(comma + 1, arrow - comma - 1)),
@@ -354,6 +455,7 @@ Expr Gather(Expr table, Expr index) {
 }
 
 Expr ScatterAdd(Expr index, Expr updates, int64_t classes) {
+  if (updates.type().rank() < index.type().rank()) Stop(*index.graph(), Op::kScatterAdd, "lacks axes in its updates");
   Type type{Element::kReal, {classes}};
   type.shape.insert(type.shape.end(), updates.shape().begin() + index.type().rank(), updates.shape().end());
   return Build(*index.graph(), {.op = Op::kScatterAdd, .args = {index.id(), updates.id()}, .type = type});

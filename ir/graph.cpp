@@ -34,11 +34,50 @@ void CollectAxes(const Shape& shape, std::vector<std::string>& axes) {
   }
 }
 
+void CollectAxes(const Graph& graph, std::vector<std::string>& axes) {
+  for (NodeId id = 0; id < graph.size(); ++id) {
+    CollectAxes(graph.type(id).shape, axes);
+    if (graph[id].op == Op::kExtent) CollectAxes(Shape{graph[id].As<ExtentAttr>().dim}, axes);
+    if (graph[id].op != Op::kScan) continue;
+    CollectAxes(Shape{graph[id].As<ScanAttr>().time}, axes);
+    CollectAxes(*graph[id].As<ScanAttr>().body, axes);
+  }
+}
+
 }  // namespace
 
 std::string_view Name(Op op) { return RowOf(op).name; }
 int ElementwiseArity(Op op) { return RowOf(op).arity; }
 Cost CostOf(Op op) { return RowOf(op).cost; }
+
+Attr EmptyAttr(Op op) {
+  switch (op) {
+#define UNARY(Kind, ...) case Op::k##Kind:
+#define BINARY(Kind, ...) case Op::k##Kind:
+#define TERNARY(Kind, ...) case Op::k##Kind:
+#include "ir/ops.def"
+    case Op::kIota:
+    case Op::kReshape:
+    case Op::kReduceMax:
+    case Op::kGather:
+    case Op::kScatterAdd:
+    case Op::kOneHot:
+      return std::monostate();
+    case Op::kInput: return InputAttr();
+    case Op::kConstant: return ConstantAttr();
+    case Op::kExtent: return ExtentAttr();
+    case Op::kBroadcast:
+    case Op::kTranspose:
+    case Op::kReduceSum:
+      return AxesAttr();
+    case Op::kSlice: return SliceAttr();
+    case Op::kConcat: return ConcatAttr();
+    case Op::kContract: return ContractAttr();
+    case Op::kScan: return ScanAttr();
+    case Op::kScanResult: return ResultAttr();
+  }
+  return std::monostate();
+}
 
 NodeId Graph::Add(Node node) {
   nodes_.push_back(std::move(node));
@@ -79,11 +118,7 @@ Expr Graph::At(NodeId id) { return Expr(this, id); }
 
 std::vector<std::string> SymbolicAxes(const Graph& graph) {
   std::vector<std::string> axes;
-  for (NodeId id = 0; id < graph.size(); ++id) {
-    CollectAxes(graph.type(id).shape, axes);
-    if (graph[id].op == Op::kScan) CollectAxes({graph[id].As<ScanAttr>().time}, axes);
-    if (graph[id].op == Op::kExtent) CollectAxes({graph[id].As<ExtentAttr>().dim}, axes);
-  }
+  CollectAxes(graph, axes);
   if (std::erase(axes, "B") != 0) axes.push_back("B");
   return axes;
 }

@@ -158,6 +158,9 @@ struct ResultAttr {
 using Attr = std::variant<std::monostate, InputAttr, ConstantAttr, AxesAttr, SliceAttr, ConcatAttr, ContractAttr,
                           ExtentAttr, ScanAttr, ResultAttr>;
 
+// The attribute that nodes of an operation carry, with nothing filled in.
+Attr EmptyAttr(Op op);
+
 struct Node {
   Op op = Op::kConstant;
   std::vector<NodeId> args;
@@ -209,7 +212,7 @@ class Graph {
   std::vector<Output> outputs_;
 };
 
-// The names of the symbolic axes of a graph's inputs and scans, time axes in order of appearance and `B` last.
+// The names of the symbolic axes of a graph and its scan bodies, time axes in order of appearance and `B` last.
 std::vector<std::string> SymbolicAxes(const Graph& graph);
 
 }  // namespace recurve::ir
