@@ -61,15 +61,13 @@ Attr EmptyAttr(Op op) {
     case Op::kReduceMax:
     case Op::kGather:
     case Op::kScatterAdd:
-    case Op::kOneHot:
-      return std::monostate();
+    case Op::kOneHot: return std::monostate();
     case Op::kInput: return InputAttr();
     case Op::kConstant: return ConstantAttr();
     case Op::kExtent: return ExtentAttr();
     case Op::kBroadcast:
     case Op::kTranspose:
-    case Op::kReduceSum:
-      return AxesAttr();
+    case Op::kReduceSum: return AxesAttr();
     case Op::kSlice: return SliceAttr();
     case Op::kConcat: return ConcatAttr();
     case Op::kContract: return ContractAttr();

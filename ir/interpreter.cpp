@@ -45,8 +45,7 @@ double sigmoid(double a) {
 double Evaluate(Op op, double a, double b, double c) {
   switch (op) {
 #define ROW(Kind, text, cost, value, ...) \
-  case Op::k##Kind:                       \
-    return value;
+  case Op::k##Kind: return value;
 #define UNARY(...) ROW(__VA_ARGS__)
 #define BINARY(...) ROW(__VA_ARGS__)
 #define TERNARY(...) ROW(__VA_ARGS__)
@@ -116,7 +115,7 @@ std::vector<Loop> LoopsOver(const Sizes& shape) {
 
 Tensor Zeros(Sizes shape) { return Tensor::Filled(std::move(shape), 0.0); }
 
-Tensor EvaluateAlongAxes(Op op, const Tensor& a, const Tensor& b, const Tensor& c) {
+Tensor Elementwise(Op op, const Tensor& a, const Tensor& b, const Tensor& c) {
   Tensor y = Zeros(a.shape);
   for (size_t i = 0; i < y.values.size(); ++i) y.values[i] = real::Evaluate(op, a.values[i], b.values[i], c.values[i]);
   return y;
@@ -312,14 +311,11 @@ Tensor EvaluateNode(const Node& node, const Bindings& bindings, std::span<const 
   auto extents = [&] { return Extents(node.type.shape, bindings); };
   switch (node.op) {
 #define UNARY(Kind, ...) \
-  case Op::k##Kind:      \
-    return EvaluateAlongAxes(node.op, *args[0], *args[0], *args[0]);
+  case Op::k##Kind: return Elementwise(node.op, *args[0], *args[0], *args[0]);
 #define BINARY(Kind, ...) \
-  case Op::k##Kind:       \
-    return EvaluateAlongAxes(node.op, *args[0], *args[1], *args[1]);
+  case Op::k##Kind: return Elementwise(node.op, *args[0], *args[1], *args[1]);
 #define TERNARY(Kind, ...) \
-  case Op::k##Kind:        \
-    return EvaluateAlongAxes(node.op, *args[0], *args[1], *args[2]);
+  case Op::k##Kind: return Elementwise(node.op, *args[0], *args[1], *args[2]);
 #include "ir/ops.def"
     case Op::kConstant: return Tensor::Filled(extents(), node.As<ConstantAttr>().value);
     case Op::kIota: {
@@ -327,8 +323,7 @@ Tensor EvaluateNode(const Node& node, const Bindings& bindings, std::span<const 
       std::iota(y.values.begin(), y.values.end(), 0.0);
       return y;
     }
-    case Op::kExtent:
-      return Tensor::Filled({}, static_cast<double>(Extents({node.As<ExtentAttr>().dim}, bindings)[0]));
+    case Op::kExtent: return Tensor::Filled({}, static_cast<double>(Extents({node.As<ExtentAttr>().dim}, bindings)[0]));
     case Op::kBroadcast: return Broadcast(*args[0], node.As<AxesAttr>().axes, extents());
     case Op::kReshape: return {extents(), args[0]->values};
     case Op::kTranspose: return Transpose(*args[0], node.As<AxesAttr>().axes);
@@ -345,8 +340,7 @@ Tensor EvaluateNode(const Node& node, const Bindings& bindings, std::span<const 
     case Op::kOneHot: return OneHot(*args[0], extents());
     case Op::kInput:
     case Op::kScan:
-    case Op::kScanResult:
-      break;
+    case Op::kScanResult: break;
   }
   StopOnInternalError(fmt::format("`{}` is not evaluated on its own", Name(node.op)));
 }
@@ -405,8 +399,8 @@ std::vector<int64_t> Extents(const Shape& shape, const Bindings& bindings) {
 
 std::vector<Tensor> Interpret(const Graph& graph, const Bindings& bindings, std::span<const Tensor> inputs) {
   if (inputs.size() != graph.inputs().size())
-    StopOnInternalError(fmt::format("graph `{}` has {} inputs and is given {}", graph.name, graph.inputs().size(),
-                                    inputs.size()));
+    StopOnInternalError(
+        fmt::format("graph `{}` has {} inputs and is given {}", graph.name, graph.inputs().size(), inputs.size()));
   std::vector<const Tensor*> borrowed;
   for (size_t i = 0; i < inputs.size(); ++i) {
     const Node& input = graph[graph.inputs()[i]];

@@ -1,8 +1,8 @@
 // ir/text_cursor.h: a position in a text of the IR, and the words that stand there.
 //
 // There are no tokens: the grammar always knows which kind of word comes next, so `scan`, `4` and `c'` can be an
-// operation, an extent or a name by where they stand. A function that reads returns false when the text does not fit and
-// remembers the first mistake; callers only pass the false on.
+// operation, an extent or a name by where they stand. A function that reads returns false when the text does not fit
+// and remembers the first mistake; callers only pass the false on.
 
 #ifndef RECURVE_IR_TEXT_CURSOR_H_
 #define RECURVE_IR_TEXT_CURSOR_H_

@@ -138,10 +138,7 @@ class GraphPrinter {
     std::string text;
     for (int i = 0; i < static_cast<int>(graph_.outputs().size()); ++i) {
       const Output& output = graph_.outputs()[i];
-      std::string_view lead = carries_ < 0    ? (i == 0 ? "" : ",")
-                              : i == carries_ ? " stacked"
-                              : i == 0        ? " next"
-                                              : ",";
+      std::string_view lead = carries_ < 0 ? (i == 0 ? "" : ",") : i == carries_ ? " stacked" : i == 0 ? " next" : ",";
       text += fmt::format("{} {} = {}", lead, PrintName(output.name), references_[output.node]);
     }
     return text;

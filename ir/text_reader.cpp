@@ -150,9 +150,7 @@ class GraphReader {
     auto op = OpsByName().find(word);
     if (op == OpsByName().end()) return cursor_.FailAt(word_start, fmt::format("`{}` is no operation", word));
     Node node{.op = op->second, .attr = EmptyAttr(op->second), .label = reference.label};
-    bool read = node.op == Op::kInput  ? ReadInput(node)
-                : node.op == Op::kScan ? ReadScan(node)
-                                       : ReadPlain(node);
+    bool read = node.op == Op::kInput ? ReadInput(node) : node.op == Op::kScan ? ReadScan(node) : ReadPlain(node);
     if (!read) return false;
     if (std::string why = InferType(*graph_, node, &node.type); !why.empty())
       return cursor_.FailAt(word_start, fmt::format("`{}` {}", word, why));
@@ -172,9 +170,9 @@ class GraphReader {
     if (!ReadShape(cursor_, &node.type.shape)) return false;
     // What else is wrong with the node is reported where the operation stands.
     if (!InferType(*graph_, node, &inferred).empty() || inferred == node.type) return true;
-    return cursor_.FailAt(start, fmt::format("`{}` yields {}`{}`", Name(node.op),
-                                             inferred.element == Element::kIndex ? "indices " : "",
-                                             PrintShape(inferred.shape)));
+    return cursor_.FailAt(
+        start, fmt::format("`{}` yields {}`{}`", Name(node.op), inferred.element == Element::kIndex ? "indices " : "",
+                           PrintShape(inferred.shape)));
   }
 
   bool ReadInput(Node& node) {
