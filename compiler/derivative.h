@@ -20,17 +20,19 @@
 namespace recurve {
 
 // The vector-Jacobian product of a graph.
-//   Inputs    those of `graph`, then for each output `y` that is differentiable an input `y_adj` (kAdjoint) of its shape
+//   Inputs    those of `graph`, then for each real output `y` an input `y_adj` (kAdjoint) of its shape
 //   Outputs   those of `graph`, then for each name in `wrt` an output `name_adj` of the input's shape: the sum over
 //             outputs of y_adj times dy/dinput; zero where no gradient flows
-// `wrt` names real inputs of the graph.
+// `wrt` names real inputs of the graph. A name that is taken, as in the derivative of a derivative, gets a number:
+// `W_adj2`. Values that have a label give their adjoints one: `f_adj` for `f`.
 ir::Graph Vjp(const ir::Graph& graph, std::span<const std::string> wrt);
 
 // Names of the inputs in `wrt` that no gradient can reach from any output (only through kNone columns, or not at all).
 std::vector<std::string> Unreachable(const ir::Graph& graph, std::span<const std::string> wrt);
 
-// Replaces the outputs of a graph whose every output is a scalar by their sum, and fixes the adjoint seeds: the graph of
-// `loss` and its gradients alone. Inputs `y_adj` become the constant 1 for `loss` and are dropped from the inputs.
+// The scalar output `loss` and its gradients alone: Vjp with the constant 1 for `loss_adj` and no other output.
+//   Inputs    those of `graph`
+//   Outputs   `loss`, then `name_adj` for each name in `wrt`
 ir::Graph Gradient(const ir::Graph& graph, const std::string& loss, std::span<const std::string> wrt);
 
 }  // namespace recurve

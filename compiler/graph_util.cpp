@@ -26,12 +26,9 @@ void CopyAbsent(const Graph& from, NodeMap& map, Graph& to) {
 }
 
 void CopyNeeded(const Graph& from, std::span<const NodeId> roots, NodeMap& map, Graph& to) {
-  std::vector<bool> needed(from.size(), false);
-  for (NodeId root : roots) needed[root] = true;
-  for (NodeId id = from.size() - 1; id >= 0; --id) {
-    if (!needed[id] || map[id] != kAbsent) continue;
-    for (NodeId arg : from[id].args) needed[arg] = true;
-  }
+  std::vector<bool> present(from.size());
+  for (NodeId id = 0; id < from.size(); ++id) present[id] = map[id] != kAbsent;
+  std::vector<bool> needed = NeededBy(from, roots, present);
   for (NodeId id = 0; id < from.size(); ++id) {
     if (needed[id] && map[id] == kAbsent) map[id] = CopyNode(from, id, map, to);
   }
@@ -76,11 +73,11 @@ std::vector<bool> DependsOn(const Graph& graph, std::span<const NodeId> roots) {
   return depends;
 }
 
-std::vector<bool> NeededBy(const Graph& graph, std::span<const NodeId> roots) {
+std::vector<bool> NeededBy(const Graph& graph, std::span<const NodeId> roots, const std::vector<bool>& stops) {
   std::vector<bool> needed(graph.size(), false);
   for (NodeId root : roots) needed[root] = true;
   for (NodeId id = graph.size() - 1; id >= 0; --id) {
-    if (!needed[id]) continue;
+    if (!needed[id] || (!stops.empty() && stops[id])) continue;
     for (NodeId arg : graph[id].args) needed[arg] = true;
   }
   return needed;

@@ -49,8 +49,9 @@ std::vector<ir::NodeId> OutputNodes(const ir::Graph& graph);
 // For each node whether it is one of `roots` or needs one of them.
 std::vector<bool> DependsOn(const ir::Graph& graph, std::span<const ir::NodeId> roots);
 
-// For each node whether it is one of `roots` or is needed by one of them.
-std::vector<bool> NeededBy(const ir::Graph& graph, std::span<const ir::NodeId> roots);
+// For each node whether it is one of `roots` or is needed by one of them. What stands in `stops` is not looked behind.
+std::vector<bool> NeededBy(const ir::Graph& graph, std::span<const ir::NodeId> roots,
+                           const std::vector<bool>& stops = {});
 
 // How often each node is an operand or an output.
 std::vector<int> UseCounts(const ir::Graph& graph);
