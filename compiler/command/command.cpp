@@ -1,0 +1,87 @@
+// compiler/command/command.cpp: arguments, files and messages that verbs have in common.
+
+#include "compiler/command/command.h"
+
+#include <fmt/format.h>
+
+#include <cerrno>
+#include <charconv>
+#include <cstring>
+#include <fstream>
+#include <sstream>
+
+namespace recurve::command {
+
+void AddProgramArguments(CLI::App& verb, ProgramArguments& arguments) {
+  verb.add_option("FILE", arguments.file, "a file of cells and models")->required();
+  verb.add_option("ENTRY", arguments.entry, "the cell or model in it")->required();
+  verb.add_option("-D", arguments.definitions, "the number of an extent, e.g. -D H=8")
+      ->type_name("NAME=NUMBER")
+      ->allow_extra_args(false);
+}
+
+void AddPrecision(CLI::App& verb, Precision& precision) {
+  const std::map<std::string, Precision> names = {{"f32", Precision::kF32}, {"f64", Precision::kF64}};
+  verb.add_option("--type", precision, "precision of the compiled code: f32 or f64")
+      ->transform(CLI::CheckedTransformer(names))
+      ->type_name("TYPE")
+      ->default_str("f32");
+}
+
+int Fail(const Error& error) {
+  fmt::print(stderr, "recurve: {}\n", error.message);
+  return kWorldFailed;
+}
+
+std::expected<std::string, Error> ReadFile(const std::string& path) {
+  std::ifstream stream(path, std::ios::binary);
+  std::stringstream contents;
+  if (stream) contents << stream.rdbuf();
+  if (!stream) return std::unexpected(Error{fmt::format("reading `{}`: {}", path, std::strerror(errno))});
+  return std::move(contents).str();
+}
+
+std::expected<void, Error> WriteFile(const std::string& path, std::string_view contents) {
+  std::ofstream stream(path, std::ios::binary);
+  stream.write(contents.data(), static_cast<std::streamsize>(contents.size()));
+  stream.close();
+  if (!stream) return std::unexpected(Error{fmt::format("writing `{}`: {}", path, std::strerror(errno))});
+  return {};
+}
+
+std::expected<frontend::Extents, Error> ParseExtents(const std::vector<std::string>& definitions) {
+  frontend::Extents extents;
+  for (const std::string& definition : definitions) {
+    const size_t equals = definition.find('=');
+    int64_t number = 0;
+    const char* end = definition.data() + definition.size();
+    const char* begin = equals == std::string::npos ? end : definition.data() + equals + 1;
+    const auto [rest, error] = std::from_chars(begin, end, number);
+    if (equals == 0 || begin == end || rest != end || error != std::errc() || number < 1)
+      return std::unexpected(Error{fmt::format("`-D {}` is not NAME=NUMBER with a positive number", definition)});
+    extents[definition.substr(0, equals)] = number;
+  }
+  return extents;
+}
+
+std::expected<frontend::Program, int> LoadProgram(const std::string& file) {
+  auto text = ReadFile(file);
+  if (!text) return std::unexpected(Fail(text.error()));
+  frontend::LoadResult loaded = frontend::Load(file, *text);
+  fmt::print(stderr, "{}", loaded.messages);
+  if (!loaded.program) return std::unexpected(kProgramIsWrong);
+  return *std::move(loaded.program);
+}
+
+std::expected<ir::Graph, int> LoadGraph(const ProgramArguments& arguments) {
+  auto extents = ParseExtents(arguments.definitions);
+  if (!extents) return std::unexpected(Fail(extents.error()));
+  auto program = LoadProgram(arguments.file);
+  if (!program) return std::unexpected(program.error());
+  frontend::BuildResult built = frontend::Build(*program, arguments.entry, *extents);
+  fmt::print(stderr, "{}", built.messages);
+  if (!built.graph) return std::unexpected(kProgramIsWrong);
+  return *std::move(built.graph);
+}
+
+}  // namespace recurve::command

@@ -1,0 +1,65 @@
+// compiler/command/command.h: what the verbs of the command line share.
+//
+// A verb adds itself to the application: its options, its help with examples, and a callback that runs it and leaves
+// the exit code. A verb's work is done by the library; what stands in these files is options, messages and output.
+
+#ifndef RECURVE_COMPILER_COMMAND_COMMAND_H_
+#define RECURVE_COMPILER_COMMAND_COMMAND_H_
+
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <expected>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "compiler/interface.h"
+#include "frontend/frontend.h"
+#include "ir/graph.h"
+#include "runtime/error.h"
+
+namespace recurve::command {
+
+// What the process leaves to its caller.
+enum ExitCode : int {
+  kFine = 0,
+  kProgramIsWrong = 1,  // a diagnostic was printed, or a check failed
+  kWorldFailed = 2,     // wrong usage, a file, a target
+};
+
+// One function per verb, in the order of `recurve --help`.
+void AddCheck(CLI::App& app, int& exit_code);
+void AddShow(CLI::App& app, int& exit_code);
+void AddGradcheck(CLI::App& app, int& exit_code);
+void AddCompile(CLI::App& app, int& exit_code);
+void AddTrain(CLI::App& app, int& exit_code);
+void AddSample(CLI::App& app, int& exit_code);
+void AddForecast(CLI::App& app, int& exit_code);
+
+// FILE ENTRY -D NAME=NUMBER...: one program of a file, with numbers for its extents.
+struct ProgramArguments {
+  std::string file;
+  std::string entry;
+  std::vector<std::string> definitions;
+};
+void AddProgramArguments(CLI::App& verb, ProgramArguments& arguments);
+void AddPrecision(CLI::App& verb, Precision& precision);
+
+// Prints `error` to standard error and returns kWorldFailed.
+int Fail(const Error& error);
+
+// The whole of a file, or why it cannot be had.
+std::expected<std::string, Error> ReadFile(const std::string& path);
+std::expected<void, Error> WriteFile(const std::string& path, std::string_view contents);
+
+// The extents in `definitions` ("H=8"). `forced` are set by other options of a verb.
+std::expected<frontend::Extents, Error> ParseExtents(const std::vector<std::string>& definitions);
+
+// Reads and checks the file; messages go to standard error, and what remains for the caller is the exit code.
+std::expected<frontend::Program, int> LoadProgram(const std::string& file);
+// The same, and builds the entry's graph.
+std::expected<ir::Graph, int> LoadGraph(const ProgramArguments& arguments);
+
+}  // namespace recurve::command
+
+#endif  // RECURVE_COMPILER_COMMAND_COMMAND_H_
