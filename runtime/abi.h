@@ -28,13 +28,17 @@ extern "C" {
 #define RECURVE_ALIGNMENT 64
 #define RECURVE_MAX_AXES 8
 
-/* Threads that run one entry together: each calls it with the same slots but its own team. Null is one thread. */
+/* Threads that run one entry together: each calls it with the same slots but its own team. Null is one thread.
+ * Guarded, since generated headers hold the same lines and may be included before or after this one. */
+#ifndef RECURVE_TEAM_DEFINED
+#define RECURVE_TEAM_DEFINED
 struct recurve_team {
   size_t index; /* 0 .. count - 1 */
   size_t count;
   void (*barrier)(const struct recurve_team* team); /* returns when every member has called it */
   void* context;
 };
+#endif
 
 enum recurve_slot_kind {
   RECURVE_SLOT_EXTENT,    /* size_t: the size of a symbolic axis */

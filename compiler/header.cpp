@@ -1,0 +1,379 @@
+// compiler/header.cpp: prints a ProgramInterface as C, from top to bottom of the file.
+
+#include "compiler/header.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <array>
+#include <iterator>
+#include <map>
+#include <ranges>
+#include <set>
+#include <string_view>
+#include <vector>
+
+namespace recurve {
+namespace {
+
+// Words that C99 to C23 or C++98 to C++23 keep to themselves, and macros that GNU dialects define on common systems.
+constexpr std::array kReserved = std::to_array<std::string_view>({
+    "NULL", "_Alignas", "_Alignof", "_Atomic", "_BitInt", "_Bool", "_Complex", "_Decimal128", "_Decimal32",
+    "_Decimal64", "_Generic", "_Imaginary", "_Noreturn", "_Static_assert", "_Thread_local", "alignas", "alignof", "and",
+    "and_eq", "asm", "auto", "bitand", "bitor", "bool", "break", "case", "catch", "char", "char16_t", "char32_t",
+    "char8_t", "class", "co_await", "co_return", "co_yield", "compl", "concept", "const", "const_cast", "consteval",
+    "constexpr", "constinit", "continue", "decltype", "default", "delete", "do", "double", "dynamic_cast", "else",
+    "enum", "explicit", "export", "extern", "false", "float", "for", "friend", "goto", "if", "inline", "int", "linux",
+    "long", "mutable", "namespace", "new", "noexcept", "not", "not_eq", "nullptr", "operator", "or", "or_eq",
+    "private", "protected", "public", "register", "reinterpret_cast", "requires", "restrict", "return", "short",
+    "signed", "sizeof", "static", "static_assert", "static_cast", "struct", "switch", "template", "this",
+    "thread_local", "throw", "true", "try", "typedef", "typeid", "typename", "typeof", "typeof_unqual", "union",
+    "unix", "unsigned", "using", "virtual", "void", "volatile", "wchar_t", "while", "xor", "xor_eq",
+});
+static_assert(std::ranges::is_sorted(kReserved));
+
+// One scope of C names.
+class Names {
+ public:
+  Names() = default;
+  Names(std::initializer_list<std::string> taken) : taken_(taken) {}
+
+  std::string Take(std::string_view name) {
+    std::string wanted = CIdentifier(name);
+    if (std::ranges::binary_search(kReserved, wanted)) wanted += '_';
+    std::string identifier = wanted;
+    for (int copy = 2; !taken_.insert(identifier).second; ++copy) identifier = fmt::format("{}_{}", wanted, copy);
+    return identifier;
+  }
+
+ private:
+  std::set<std::string> taken_;
+};
+
+// Text that may stand inside a comment, whatever it holds.
+std::string InComment(std::string_view text) {
+  std::string result;
+  for (char c : text) {
+    bool closes = !result.empty() && ((result.back() == '*' && c == '/') || (result.back() == '/' && c == '*'));
+    if (closes) result += ' ';
+    result += c == '\n' ? ' ' : c;
+  }
+  return result;
+}
+
+std::string Upper(std::string_view text) {
+  std::string result(text);
+  std::ranges::transform(result, result.begin(), [](char c) { return c >= 'a' && c <= 'z' ? c - 'a' + 'A' : c; });
+  return result;
+}
+
+// "[T, B, 4]", and "scalar" for no axis.
+std::string ShapeText(const ir::Shape& shape) {
+  if (shape.empty()) return "scalar";
+  auto texts = shape | std::views::transform([](const ir::Dim& dim) {
+                 return dim.is_constant() ? fmt::to_string(dim.extent) : dim.axis;
+               });
+  return fmt::format("[{}]", fmt::join(texts, ", "));
+}
+
+std::string InitText(const ir::Init& init) {
+  switch (init.kind) {
+    case ir::Init::Kind::kConstant: return fmt::format("{:.6g}", init.a);
+    case ir::Init::Kind::kUniform: return fmt::format("uniform in [{:.6g}, {:.6g})", init.a, init.b);
+    case ir::Init::Kind::kNormal: return fmt::format("normal, mean {:.6g}, deviation {:.6g}", init.a, init.b);
+  }
+  return "";
+}
+
+// Bytes as aligned_alloc takes them.
+size_t Padded(size_t bytes) { return (bytes + RECURVE_ALIGNMENT - 1) / RECURVE_ALIGNMENT * RECURVE_ALIGNMENT; }
+
+struct Member {
+  const Slot* slot;
+  std::string identifier;
+};
+
+// An entry with the C names of its slots.
+struct CEntry {
+  const EntryInterface* entry;
+  std::string symbol, identifier;
+  std::vector<Member> members;
+
+  bool Overwrites(const Slot& slot) const {
+    switch (slot.kind) {
+      case RECURVE_SLOT_STATE: return entry->name == "step";
+      case RECURVE_SLOT_PACKED: return entry->name == "pack";
+      case RECURVE_SLOT_TAPE: return entry->name == "forward";
+      case RECURVE_SLOT_OUTPUT:
+      case RECURVE_SLOT_WORKSPACE: return true;
+      case RECURVE_SLOT_EXTENT:
+      case RECURVE_SLOT_INPUT:
+      case RECURVE_SLOT_PARAMETER:
+      case RECURVE_SLOT_CONSTANT:
+      case RECURVE_SLOT_ADJOINT:
+      case RECURVE_SLOT_TEAM: return false;
+    }
+    return false;
+  }
+  bool Has(recurve_slot_kind kind) const {
+    return std::ranges::any_of(members, [&](const Member& member) { return member.slot->kind == kind; });
+  }
+};
+
+class HeaderPrinter {
+ public:
+  explicit HeaderPrinter(const ProgramInterface& program) : program_(program), name_(CIdentifier(program.name)) {
+    Names axis_names{"extents", "bytes", "largest"};
+    for (const std::string& axis : program.axes) axes_.push_back(axis_names.Take(axis));
+    for (const EntryInterface& entry : program.entries) {
+      CEntry& c_entry = entries_.emplace_back(CEntry{&entry, EntrySymbol(program, entry), CIdentifier(entry.name), {}});
+      Names names;
+      for (const Slot& slot : entry.slots) c_entry.members.push_back({&slot, names.Take(slot.name)});
+      has_workspace_ |= HasWorkspace(entry);
+    }
+  }
+
+  std::string Print() {
+    Introduction();
+    Line("#ifndef RECURVE_GENERATED_{}_H_\n#define RECURVE_GENERATED_{}_H_\n", Upper(name_), Upper(name_));
+    Line("#include <stddef.h>\n#include <stdint.h>\n");
+    Line("#ifdef __cplusplus\nextern \"C\" {{\n#endif\n");
+    Team();
+    Constants();
+    for (const CEntry& entry : entries_) Entry(entry);
+    Sizes();
+    Line("/* Describes the program to the C++ runtime (recurve::Program::Wrap); C code does not need it. */");
+    Line("struct recurve_program;\nextern const struct recurve_program {};\n", DescriptorSymbol(program_));
+    Line("#ifdef __cplusplus\n}}\n#endif\n");
+    Line("#endif");
+    return std::move(text_);
+  }
+
+ private:
+  template <typename... Values>
+  void Line(fmt::format_string<Values...> format, Values&&... values) {
+    fmt::format_to(std::back_inserter(text_), format, std::forward<Values>(values)...);
+    text_ += '\n';
+  }
+
+  // The comment on top: what this is, what holds for all of it, how to use it, the parameters.
+  void Introduction() {
+    Line("/* {}.h: made by Recurve for {}. Do not edit.", name_, InComment(program_.target));
+    Line(" *");
+    Line(" * Each function takes a struct of sizes and pointers. Tensors are dense, row-major and time-first, of {}; sizes",
+         ElementType());
+    Line(" * are elements unless they end in _bytes. The caller owns every buffer; nothing is allocated, locked or kept.");
+    Line(" * `packed`, `tape` and `workspace` are aligned to {} bytes. Two calls may run at once unless they share a buffer",
+         RECURVE_ALIGNMENT);
+    Line(" * that one of them writes.");
+    Example();
+    ParameterTable();
+    Line(" */\n");
+  }
+
+  void Example() {
+    Line(" *\n * Example (members that are not named are null; tensors of yours have the members' names):\n *");
+    auto code = [&](const std::string& line) { Line(" *     {}", line); };
+    if (!axes_.empty()) code(fmt::format("size_t {} = 1;", fmt::join(axes_, " = 1, ")));
+    const CEntry* run = FindFirst({"inference", "forward", "step"});
+    const CEntry* pack = FindFirst({"pack"});
+    auto any_has = [&](recurve_slot_kind kind) {
+      return (run != nullptr && run->Has(kind)) || (pack != nullptr && pack->Has(kind));
+    };
+    auto allocate = [&](std::string_view buffer, const std::string& bytes) {
+      code(fmt::format("void *{} = aligned_alloc({}, {});", buffer, RECURVE_ALIGNMENT, bytes));
+    };
+    if (any_has(RECURVE_SLOT_PACKED)) allocate("packed", PackedBytes());
+    if (any_has(RECURVE_SLOT_TAPE)) allocate("tape", SizeCall("tape"));
+    if (any_has(RECURVE_SLOT_WORKSPACE)) allocate("workspace", SizeCall("workspace"));
+    for (const CEntry* entry : {pack, run}) {
+      if (entry == nullptr) continue;
+      code(fmt::format("struct {}_args {} = {{", entry->symbol, entry->identifier));
+      for (const Member& member : entry->members) {
+        if (member.slot->kind == RECURVE_SLOT_TEAM) continue;
+        code(fmt::format("    .{0} = {1},", member.identifier, ExampleValue(member)));
+      }
+      code("};");
+      code(fmt::format("{}(&{});", entry->symbol, entry->identifier));
+    }
+  }
+
+  std::string ExampleValue(const Member& member) const {
+    switch (member.slot->kind) {
+      case RECURVE_SLOT_EXTENT: return AxisIdentifier(member.slot->name);
+      case RECURVE_SLOT_PACKED: return "packed";
+      case RECURVE_SLOT_TAPE: return "tape";
+      case RECURVE_SLOT_WORKSPACE: return "workspace";
+      case RECURVE_SLOT_INPUT:
+      case RECURVE_SLOT_PARAMETER:
+      case RECURVE_SLOT_CONSTANT:
+      case RECURVE_SLOT_STATE:
+      case RECURVE_SLOT_ADJOINT:
+      case RECURVE_SLOT_OUTPUT:
+      case RECURVE_SLOT_TEAM: break;
+    }
+    return member.identifier;
+  }
+
+  void ParameterTable() {
+    std::vector<const Slot*> parameters;
+    std::set<std::string_view> seen;
+    for (const EntryInterface& entry : program_.entries) {
+      for (const Slot& slot : entry.slots) {
+        bool is_parameter = slot.kind == RECURVE_SLOT_PARAMETER || slot.kind == RECURVE_SLOT_CONSTANT;
+        if (is_parameter && seen.insert(slot.name).second) parameters.push_back(&slot);
+      }
+    }
+    if (parameters.empty()) return;
+    size_t width = std::ranges::max(parameters | std::views::transform([](auto* slot) { return slot->name.size(); }));
+    Line(" *\n * Parameters, with the distribution that training starts from:\n *");
+    for (const Slot* slot : parameters) {
+      Line(" *     {:{}}  {:16}  {}{}", InComment(slot->name), width, ShapeText(slot->shape), InitText(slot->init),
+           slot->kind == RECURVE_SLOT_CONSTANT ? "; never trained" : "");
+    }
+  }
+
+  // The same lines as in runtime/abi.h, which may be included before or after, as may other programs' headers.
+  void Team() {
+    Line("/* Threads that run one entry together: each calls it with the same arguments but its own team. */");
+    Line("#ifndef RECURVE_TEAM_DEFINED\n#define RECURVE_TEAM_DEFINED\nstruct recurve_team {{");
+    Line("  size_t index; /* 0 .. count - 1 */\n  size_t count;");
+    Line("  void (*barrier)(const struct recurve_team* team); /* returns when every member has called it */");
+    Line("  void* context;\n}};\n#endif\n");
+  }
+
+  void Constants() {
+    Names names{name_ + "_workspace_bytes", name_ + "_tape_bytes", ExportedTapeSymbol(program_),
+                DescriptorSymbol(program_)};
+    for (const CEntry& entry : entries_) {
+      names.Take(entry.symbol);
+      names.Take(entry.symbol + "_workspace_bytes");
+    }
+    if (!program_.extents.empty()) {
+      Line("/* The extents of the model. */\nenum {{");
+      for (const auto& [extent, size] : program_.extents) Line("  {} = {},", names.Take(name_ + "_" + extent), size);
+      text_.erase(text_.size() - 2, 1);  // C++98 knows no comma behind the last one
+      Line("}};\n");
+    }
+    if (program_.packed_bytes == 0) return;
+    Line("/* What {}_pack makes of the parameters; to be made again when they change. */", name_);
+    Line("#define {} {}u\n", PackedBytes(), Padded(program_.packed_bytes));
+  }
+
+  void Entry(const CEntry& entry) {
+    Line("struct {}_args {{", entry.symbol);
+    for (const Member& member : entry.members) {
+      Line("  {:40} /* {} */", Declaration(entry, member) + ";", InComment(Meaning(entry, *member.slot)));
+    }
+    Line("}};");
+    Line("void {0}(const struct {0}_args *args);", entry.symbol);
+    if (HasWorkspace(*entry.entry)) {
+      Line("size_t {}(const size_t *extents); /* {} */", WorkspaceSymbol(program_, *entry.entry), ExtentsOrder());
+    }
+    Line("");
+  }
+
+  std::string Declaration(const CEntry& entry, const Member& member) const {
+    std::string_view access = entry.Overwrites(*member.slot) ? "" : "const ";
+    switch (member.slot->kind) {
+      case RECURVE_SLOT_EXTENT: return "size_t " + member.identifier;
+      case RECURVE_SLOT_PACKED:
+      case RECURVE_SLOT_TAPE:
+      case RECURVE_SLOT_WORKSPACE: return fmt::format("{}void *{}", access, member.identifier);
+      case RECURVE_SLOT_TEAM: return "const struct recurve_team *" + member.identifier;
+      case RECURVE_SLOT_INPUT:
+      case RECURVE_SLOT_PARAMETER:
+      case RECURVE_SLOT_CONSTANT:
+      case RECURVE_SLOT_STATE:
+      case RECURVE_SLOT_ADJOINT:
+      case RECURVE_SLOT_OUTPUT: break;
+    }
+    return fmt::format("{}{} *{}", access, member.slot->is_index ? "int32_t" : ElementType(), member.identifier);
+  }
+
+  std::string Meaning(const CEntry& entry, const Slot& slot) const {
+    std::string shape = ShapeText(slot.shape);
+    if (slot.is_index) shape += fmt::format(", each in [0, {})", slot.classes);
+    switch (slot.kind) {
+      case RECURVE_SLOT_EXTENT: return "size of the axis";
+      case RECURVE_SLOT_INPUT: return shape + ": input";
+      case RECURVE_SLOT_PARAMETER: return shape + ": parameter";
+      case RECURVE_SLOT_CONSTANT: return shape + ": parameter, never trained";
+      case RECURVE_SLOT_STATE: return shape + (entry.Overwrites(slot) ? ": state, overwritten" : ": initial state");
+      case RECURVE_SLOT_ADJOINT: return shape + ": gradient of the loss by this output, or null for zero";
+      case RECURVE_SLOT_OUTPUT: return shape + ": overwritten; null if not wanted";
+      case RECURVE_SLOT_PACKED:
+        return PackedBytes() + (entry.Overwrites(slot) ? ": overwritten" : fmt::format(": made by {}_pack", name_));
+      case RECURVE_SLOT_TAPE:
+        return SizeCall("tape") + (entry.Overwrites(slot) ? ": overwritten" : ": left by the forward pass");
+      case RECURVE_SLOT_WORKSPACE: return SizeCall("workspace") + ": scratch";
+      case RECURVE_SLOT_TEAM: return "null for one thread";
+    }
+    return "";
+  }
+
+  void Sizes() {
+    if (has_workspace_) {
+      Line("/* Bytes of workspace that are enough for every function; a multiple of {}. */", RECURVE_ALIGNMENT);
+      SizeFunction("workspace");
+      Line("  size_t largest = 0, bytes;");
+      for (const CEntry& entry : entries_) {
+        if (!HasWorkspace(*entry.entry)) continue;
+        Line("  bytes = {}(extents);\n  if (bytes > largest) largest = bytes;", WorkspaceSymbol(program_, *entry.entry));
+      }
+      Line("  return (largest + {}u) / {}u * {}u;\n}}\n", RECURVE_ALIGNMENT - 1, RECURVE_ALIGNMENT, RECURVE_ALIGNMENT);
+    }
+    if (program_.has_tape) {
+      Line("/* Bytes that the forward pass saves for the backward pass; a multiple of {}. */", RECURVE_ALIGNMENT);
+      Line("size_t {}(const size_t *extents); /* {} */", ExportedTapeSymbol(program_), ExtentsOrder());
+      SizeFunction("tape");
+      Line("  return ({}(extents) + {}u) / {}u * {}u;\n}}\n", ExportedTapeSymbol(program_), RECURVE_ALIGNMENT - 1,
+           RECURVE_ALIGNMENT, RECURVE_ALIGNMENT);
+    }
+  }
+
+  // Opens a function of the sizes of all axes, with `extents` as an array in it. C++ and C99 both take elements that
+  // are assigned one by one.
+  void SizeFunction(std::string_view what) {
+    std::string parameters = axes_.empty() ? "void" : fmt::format("size_t {}", fmt::join(axes_, ", size_t "));
+    Line("static inline size_t {}_{}_bytes({}) {{", name_, what, parameters);
+    Line("  size_t extents[{}];", std::max<size_t>(axes_.size(), 1));
+    if (axes_.empty()) Line("  extents[0] = 0;");
+    for (size_t axis = 0; axis < axes_.size(); ++axis) Line("  extents[{}] = {};", axis, axes_[axis]);
+  }
+
+  std::string SizeCall(std::string_view what) const {
+    return fmt::format("{}_{}_bytes({})", name_, what, fmt::join(axes_, ", "));
+  }
+  std::string ExtentsOrder() const {
+    return axes_.empty() ? "extents is not read" : fmt::format("extents: {}", fmt::join(axes_, ", "));
+  }
+  std::string PackedBytes() const { return Upper(name_) + "_PACKED_BYTES"; }
+  std::string_view ElementType() const { return program_.precision == Precision::kF32 ? "float" : "double"; }
+
+  std::string AxisIdentifier(std::string_view axis) const {
+    auto found = std::ranges::find(program_.axes, axis);
+    return found == program_.axes.end() ? CIdentifier(axis) : axes_[found - program_.axes.begin()];
+  }
+  const CEntry* FindFirst(std::initializer_list<std::string_view> names) const {
+    for (std::string_view name : names) {
+      auto found = std::ranges::find(entries_, name, [](const CEntry& entry) { return entry.entry->name; });
+      if (found != entries_.end()) return &*found;
+    }
+    return nullptr;
+  }
+
+  const ProgramInterface& program_;
+  std::string name_;
+  std::vector<std::string> axes_;  // C names, in the order of program_.axes
+  std::vector<CEntry> entries_;
+  bool has_workspace_ = false;
+  std::string text_;
+};
+
+}  // namespace
+
+std::string CHeader(const ProgramInterface& program) { return HeaderPrinter(program).Print(); }
+
+}  // namespace recurve

@@ -1,0 +1,151 @@
+// compiler/object.cpp: LLVM's code generator run on a copy of a module, and the look back at what it made.
+
+#include "compiler/object.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <llvm/IR/DiagnosticInfo.h>
+#include <llvm/IR/DiagnosticPrinter.h>
+#include <llvm/IR/LegacyPassManager.h>
+#include <llvm/IR/Module.h>
+#include <llvm/IR/Verifier.h>
+#include <llvm/Object/ObjectFile.h>
+#include <llvm/Support/Error.h>
+#include <llvm/Support/MemoryBuffer.h>
+#include <llvm/Support/raw_ostream.h>
+#include <llvm/Target/TargetMachine.h>
+#include <llvm/Transforms/Utils/Cloning.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace recurve {
+namespace {
+
+// The functions that an object may leave to its surroundings.
+constexpr std::string_view kAllowed[] = {"memcpy", "memset"};
+
+// Symbols that stand for something which every linker of the format makes by itself.
+constexpr std::string_view kMadeByLinkers[] = {
+    "_GLOBAL_OFFSET_TABLE_",                                           // ELF, 32-bit position independent code
+    "__indirect_function_table", "__linear_memory", "__stack_pointer"  // WebAssembly
+};
+
+// Collects what LLVM reports while it generates code; its own handler would print, and exit on an error.
+class CollectErrors : public llvm::DiagnosticHandler {
+ public:
+  explicit CollectErrors(std::string& errors) : errors_(errors) {}
+
+  bool handleDiagnostics(const llvm::DiagnosticInfo& info) override {
+    if (info.getSeverity() != llvm::DS_Error) return true;
+    if (!errors_.empty()) errors_ += "; ";
+    llvm::raw_string_ostream stream(errors_);
+    llvm::DiagnosticPrinterRawOStream printer(stream);
+    info.print(printer);
+    return true;
+  }
+
+ private:
+  std::string& errors_;
+};
+
+std::expected<std::string, Error> Generate(const llvm::Module& module, const Target& target,
+                                           llvm::CodeGenFileType type) {
+  std::string complaint;
+  llvm::raw_string_ostream complaints(complaint);
+  if (llvm::verifyModule(module, &complaints)) {
+    return std::unexpected(Error{fmt::format("module `{}` does not verify: {}", module.getName().str(), complaint)});
+  }
+  Target::Machine machine = target.BorrowMachine();
+  if (module.getDataLayout() != machine->createDataLayout()) {
+    return std::unexpected(Error{fmt::format("module `{}` is laid out for `{}` and not for `{}`",
+                                             module.getName().str(), module.getTargetTriple().str(), target.triple())});
+  }
+
+  // Code generation rewrites the IR for one target; the caller keeps what they wrote.
+  std::unique_ptr<llvm::Module> copy = llvm::CloneModule(module);
+  std::string errors;
+  std::unique_ptr<llvm::DiagnosticHandler> handler = copy->getContext().getDiagnosticHandler();
+  copy->getContext().setDiagnosticHandler(std::make_unique<CollectErrors>(errors));
+  llvm::SmallVector<char, 0> bytes;
+  llvm::raw_svector_ostream stream(bytes);
+  llvm::legacy::PassManager passes;
+  bool is_unable = machine->addPassesToEmitFile(passes, stream, nullptr, type);
+  if (!is_unable) passes.run(*copy);
+  copy->getContext().setDiagnosticHandler(std::move(handler));
+
+  if (is_unable) errors = "the target cannot write this kind of file";
+  if (!errors.empty()) {
+    return std::unexpected(Error{fmt::format("cannot generate code for `{}`: {}", target.description(), errors)});
+  }
+  return std::string(bytes.begin(), bytes.end());
+}
+
+// The name that C gives a symbol: some formats put an underscore before it.
+std::string_view CName(std::string_view symbol, const llvm::object::ObjectFile& file) {
+  bool has_prefix = file.isMachO() || (file.isCOFF() && file.getArch() == llvm::Triple::x86);
+  if (has_prefix && symbol.starts_with('_')) symbol.remove_prefix(1);
+  return symbol;
+}
+
+llvm::Expected<ObjectReport> Inspect(llvm::MemoryBufferRef buffer) {
+  auto file = llvm::object::ObjectFile::createObjectFile(buffer);
+  if (!file) return file.takeError();
+  ObjectReport report;
+  for (const llvm::object::SectionRef& section : (*file)->sections()) {
+    if (section.isText()) report.text_bytes += section.getSize();
+    if (section.isData()) report.read_only_bytes += section.getSize();
+  }
+  for (const llvm::object::SymbolRef& symbol : (*file)->symbols()) {
+    llvm::Expected<uint32_t> flags = symbol.getFlags();
+    if (!flags) return flags.takeError();
+    if ((*flags & llvm::object::SymbolRef::SF_Undefined) == 0) continue;
+    llvm::Expected<llvm::StringRef> name = symbol.getName();
+    if (!name) return name.takeError();
+    if (name->empty() || llvm::is_contained(kMadeByLinkers, std::string_view(*name))) continue;
+    report.undefined.emplace_back(CName(*name, **file));
+  }
+  std::ranges::sort(report.undefined);
+  auto repeated = std::ranges::unique(report.undefined);
+  report.undefined.erase(repeated.begin(), repeated.end());
+  return report;
+}
+
+}  // namespace
+
+std::expected<std::string, Error> CompileObject(const llvm::Module& module, const Target& target) {
+  auto object = Generate(module, target, llvm::CodeGenFileType::ObjectFile);
+  if (!object) return object;
+  auto report = InspectObject(*object);
+  if (!report) return std::unexpected(report.error());
+  std::erase_if(report->undefined, [](const std::string& name) { return llvm::is_contained(kAllowed, name); });
+  if (!report->undefined.empty()) {
+    return std::unexpected(Error{fmt::format("code for `{}` calls `{}`, but may call nothing except `{}`",
+                                             target.description(), fmt::join(report->undefined, "`, `"),
+                                             fmt::join(kAllowed, "` and `"))});
+  }
+  return object;
+}
+
+std::expected<std::string, Error> CompileAssembly(const llvm::Module& module, const Target& target) {
+  return Generate(module, target, llvm::CodeGenFileType::AssemblyFile);
+}
+
+std::string PrintLlvm(const llvm::Module& module) {
+  std::string text;
+  llvm::raw_string_ostream stream(text);
+  module.print(stream, nullptr);
+  return text;
+}
+
+std::expected<ObjectReport, Error> InspectObject(std::string_view object) {
+  auto report = Inspect(llvm::MemoryBufferRef(object, "object"));
+  if (!report) return std::unexpected(FromLlvm("cannot read the object", report.takeError()));
+  return std::move(*report);
+}
+
+Error FromLlvm(std::string_view attempt, llvm::Error error) {
+  return Error{fmt::format("{}: {}", attempt, llvm::toString(std::move(error)))};
+}
+
+}  // namespace recurve
