@@ -7,36 +7,18 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <random>
 
 #include "compiler/compile.h"
 #include "compiler/derivative.h"
 #include "compiler/roundoff.h"
 #include "compiler/unroll.h"
+#include "runtime/random.h"
 #include "runtime/session.h"
 
 namespace recurve {
 namespace {
 
 using ir::Tensor;
-
-// The same numbers on every machine, which the distributions of <random> do not promise.
-class Random {
- public:
-  explicit Random(uint64_t seed) : engine_(seed) {}
-  double Uniform(double low, double high) {
-    return low + (high - low) * static_cast<double>(engine_() >> 11) * 0x1p-53;
-  }
-  double Normal(double mean, double deviation) {
-    // Box and Muller 1958.
-    double radius = std::sqrt(-2 * std::log(1 - Uniform(0, 1)));
-    return mean + deviation * radius * std::cos(2 * 3.14159265358979324 * Uniform(0, 1));
-  }
-  int64_t Below(int64_t count) { return static_cast<int64_t>(engine_() % static_cast<uint64_t>(count)); }
-
- private:
-  std::mt19937_64 engine_;
-};
 
 double DrawParameter(Random& random, const ir::Init& init) {
   switch (init.kind) {
@@ -49,7 +31,7 @@ double DrawParameter(Random& random, const ir::Init& init) {
 
 double DrawElement(Random& random, const ir::Node& input) {
   const auto& attr = input.As<ir::InputAttr>();
-  if (input.type.element == ir::Element::kIndex) return static_cast<double>(random.Below(attr.classes));
+  if (input.type.element == ir::Element::kIndex) return random.Below(static_cast<uint32_t>(attr.classes));
   bool is_parameter = attr.role == ir::Role::kParameter || attr.role == ir::Role::kConstant;
   double value = is_parameter ? DrawParameter(random, attr.init) : random.Uniform(-1, 1);
   return static_cast<double>(static_cast<float>(value));
@@ -155,6 +137,29 @@ size_t InputPosition(const ir::Graph& graph, std::string_view name) {
   return std::ranges::find(graph.inputs(), graph.FindInput(name)) - graph.inputs().begin();
 }
 
+// Gives every argument of the trial to a session.
+std::expected<void, Error> SetArguments(Session& session, const Trial& trial) {
+  for (const auto& [axis, size] : trial.sizes) {
+    if (auto done = session.SetExtent(axis, static_cast<size_t>(size)); !done) return done;
+  }
+  for (size_t i = 0; i < trial.arguments.size(); ++i) {
+    const auto& [name, role, init, classes] = trial.joint[trial.joint.inputs()[i]].As<ir::InputAttr>();
+    const std::vector<double>& values = trial.arguments[i].values;
+    if (role != ir::Role::kParameter && role != ir::Role::kConstant) {
+      if (auto done = session.Set(name, values); !done) return done;
+    } else if (session.program().element() == ElementType::kF32) {
+      auto memory = session.Parameter<float>(name);
+      if (!memory) return std::unexpected(memory.error());
+      std::ranges::copy(values, memory->begin());
+    } else {
+      auto memory = session.Parameter<double>(name);
+      if (!memory) return std::unexpected(memory.error());
+      std::ranges::copy(values, memory->begin());
+    }
+  }
+  return {};
+}
+
 }  // namespace
 
 Trial MakeTrial(const ir::Graph& graph, ir::Bindings sizes, uint64_t seed) {
@@ -202,7 +207,7 @@ std::vector<double> FiniteDifferenceErrors(const Trial& trial, int elements, uin
     check();
     for (int64_t n = 0; n < std::min<int64_t>(count, elements); ++n) {
       std::ranges::fill(direction, 0);
-      direction[count <= elements ? n : random.Below(count)] = 1;
+      direction[count <= elements ? n : random.Below(static_cast<uint32_t>(count))] = 1;
       check();
     }
     errors.push_back(largest);
@@ -223,33 +228,6 @@ std::vector<double> UnrolledErrors(const Trial& trial) {
   }
   return errors;
 }
-
-namespace {
-
-// Gives every argument of the trial to a session.
-std::expected<void, Error> SetArguments(Session& session, const Trial& trial) {
-  for (const auto& [axis, size] : trial.sizes) {
-    if (auto done = session.SetExtent(axis, static_cast<size_t>(size)); !done) return done;
-  }
-  for (size_t i = 0; i < trial.arguments.size(); ++i) {
-    const auto& [name, role, init, classes] = trial.joint[trial.joint.inputs()[i]].As<ir::InputAttr>();
-    const std::vector<double>& values = trial.arguments[i].values;
-    if (role != ir::Role::kParameter && role != ir::Role::kConstant) {
-      if (auto done = session.Set(name, values); !done) return done;
-    } else if (session.program().element() == ElementType::kF32) {
-      auto memory = session.Parameter<float>(name);
-      if (!memory) return std::unexpected(memory.error());
-      std::ranges::copy(values, memory->begin());
-    } else {
-      auto memory = session.Parameter<double>(name);
-      if (!memory) return std::unexpected(memory.error());
-      std::ranges::copy(values, memory->begin());
-    }
-  }
-  return {};
-}
-
-}  // namespace
 
 std::expected<CompiledErrors, Error> ErrorsOf(const Program& program, const Trial& trial) {
   Session session(program);

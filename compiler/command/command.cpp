@@ -4,11 +4,9 @@
 
 #include <fmt/format.h>
 
-#include <cerrno>
 #include <charconv>
-#include <cstring>
-#include <fstream>
-#include <sstream>
+
+#include "runtime/file.h"
 
 namespace recurve::command {
 
@@ -31,22 +29,6 @@ void AddPrecision(CLI::App& verb, Precision& precision) {
 int Fail(const Error& error) {
   fmt::print(stderr, "recurve: {}\n", error.message);
   return kWorldFailed;
-}
-
-std::expected<std::string, Error> ReadFile(const std::string& path) {
-  std::ifstream stream(path, std::ios::binary);
-  std::stringstream contents;
-  if (stream) contents << stream.rdbuf();
-  if (!stream) return std::unexpected(Error{fmt::format("reading `{}`: {}", path, std::strerror(errno))});
-  return std::move(contents).str();
-}
-
-std::expected<void, Error> WriteFile(const std::string& path, std::string_view contents) {
-  std::ofstream stream(path, std::ios::binary);
-  stream.write(contents.data(), static_cast<std::streamsize>(contents.size()));
-  stream.close();
-  if (!stream) return std::unexpected(Error{fmt::format("writing `{}`: {}", path, std::strerror(errno))});
-  return {};
 }
 
 std::expected<frontend::Extents, Error> ParseExtents(const std::vector<std::string>& definitions) {

@@ -48,11 +48,7 @@ void AddPrecision(CLI::App& verb, Precision& precision);
 // Prints `error` to standard error and returns kWorldFailed.
 int Fail(const Error& error);
 
-// The whole of a file, or why it cannot be had.
-std::expected<std::string, Error> ReadFile(const std::string& path);
-std::expected<void, Error> WriteFile(const std::string& path, std::string_view contents);
-
-// The extents in `definitions` ("H=8"). `forced` are set by other options of a verb.
+// The extents in `definitions` ("H=8").
 std::expected<frontend::Extents, Error> ParseExtents(const std::vector<std::string>& definitions);
 
 // Reads and checks the file; messages go to standard error, and what remains for the caller is the exit code.
