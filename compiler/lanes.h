@@ -45,6 +45,8 @@ class LaneBuilder {
   const LaneShape& shape() const { return shape_; }
   llvm::Type* element_type() const;
   llvm::Type* type() const;  // the vector, or the element when width is 1
+  // The integers as wide as an element, in the same shape: the bits of a Lane.
+  llvm::Type* bits_type() const;
 
   Lane Wrap(llvm::Value* value) { return {this, value}; }
   Lane Constant(double value);
@@ -54,11 +56,15 @@ class LaneBuilder {
   Lane FusedMultiplyAdd(Lane a, Lane b, Lane c);
   // The value column of an elementwise row of ir/ops.def; one operand per arity.
   Lane Elementwise(ir::Op op, std::span<const Lane> operands);
-  // Sum or maximum over the lanes, in a fixed order (halves): a scalar.
+  // Sum or maximum over the lanes, in a fixed order (halves): a scalar. A NaN in any lane is the result.
   llvm::Value* HorizontalSum(Lane a);
   llvm::Value* HorizontalMax(Lane a);
 
  private:
+  // Folds the upper half onto the lower one until one lane is left; `identity` stands in where a half is too short.
+  template <typename Combine>
+  llvm::Value* Fold(llvm::Value* value, double identity, Combine combine);
+
   llvm::IRBuilder<>& ir_;
   LaneShape shape_;
 };
