@@ -1,0 +1,206 @@
+// tests/driver/agreement_test.cpp: every engine agrees on random cells.
+//
+// The cells are those of tests/support/random_cell.h. Their number and the first seed come from the environment:
+//
+//   RECURVE_RANDOM_CELLS=20000 ./dev test dev -R Agreement      the long run
+//   RECURVE_SEED=123 RECURVE_RANDOM_CELLS=1 ...                 one cell again
+//
+// Each fact is a test over one share of the cells, so that shares run side by side.
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+
+#include "compiler/compile.h"
+#include "compiler/derivative.h"
+#include "compiler/gradcheck.h"
+#include "compiler/passes.h"
+#include "compiler/roundoff.h"
+#include "frontend/frontend.h"
+#include "ir/text.h"
+#include "ir/verifier.h"
+#include "tests/support/random_cell.h"
+
+namespace recurve {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int kShares = 8;
+// A share gives up after so many cells that disagree: the first few tell all.
+constexpr int kMostFailures = 3;
+
+uint64_t FromEnvironment(const char* name, uint64_t otherwise) {
+  const char* text = std::getenv(name);
+  return text == nullptr ? otherwise : std::strtoull(text, nullptr, 10);
+}
+
+struct Subject {
+  uint64_t seed = 0;
+  RandomCell cell;
+  ir::Graph graph;
+};
+
+// Reads and builds the cell of one seed; a cell that the frontend turns down is a failure of ours.
+std::optional<Subject> MakeSubject(uint64_t seed) {
+  Subject subject{.seed = seed, .cell = MakeRandomCell(seed)};
+  frontend::LoadResult loaded = frontend::Load("random.cell", subject.cell.source);
+  EXPECT_TRUE(loaded.program) << loaded.messages;
+  if (!loaded.program) return std::nullopt;
+  frontend::BuildResult built = frontend::Build(*loaded.program, "random", subject.cell.extents);
+  EXPECT_TRUE(built.graph) << built.messages;
+  if (!built.graph) return std::nullopt;
+  subject.graph = *std::move(built.graph);
+  subject.graph.name = fmt::format("random_{}", seed);
+  return subject;
+}
+
+class Agreement : public testing::TestWithParam<int> {
+ protected:
+  // Calls `check` with each cell of this test's share, and says which cell it was when something disagrees.
+  void ForEach(const std::function<void(const Subject&)>& check) {
+    const uint64_t first = FromEnvironment("RECURVE_SEED", 1), count = FromEnvironment("RECURVE_RANDOM_CELLS", 500);
+    int failures = 0;
+    for (uint64_t n = GetParam(); n < count && failures < kMostFailures; n += kShares) {
+      std::optional<Subject> subject = MakeSubject(first + n);
+      const int before = Failures();
+      if (subject) check(*subject);
+      if (subject && Failures() == before) continue;
+      ++failures;
+      ADD_FAILURE() << fmt::format("RECURVE_SEED={} RECURVE_RANDOM_CELLS=1\n{}", first + n,
+                                   MakeRandomCell(first + n).source);
+    }
+  }
+
+ private:
+  static int Failures() { return testing::UnitTest::GetInstance()->current_test_info()->result()->total_part_count(); }
+};
+
+Trial TrialOf(const Subject& subject) { return MakeTrial(subject.graph, {{"T", 3}, {"B", 2}}, subject.seed); }
+
+// One line per argument that is further off than it may be.
+void ExpectWithin(const std::vector<std::string>& names, const std::vector<double>& errors,
+                  const std::vector<double>& tolerances) {
+  for (size_t k = 0; k < errors.size(); ++k) EXPECT_LE(errors[k], tolerances[k]) << names[k];
+}
+
+std::vector<std::string> OutputNames(const ir::Graph& graph) {
+  std::vector<std::string> names;
+  for (const ir::Output& output : graph.outputs()) names.push_back(output.name);
+  return names;
+}
+
+TEST_P(Agreement, DerivativeIsThatOfFiniteDifferences) {
+  ForEach([](const Subject& subject) {
+    if (subject.cell.stops_gradients) return;
+    const Trial trial = TrialOf(subject);
+    const std::vector<double> errors = FiniteDifferenceErrors(trial, /*elements=*/3, subject.seed);
+    ExpectWithin(trial.wrt, errors, std::vector(errors.size(), kFiniteDifferenceTolerance));
+  });
+}
+
+TEST_P(Agreement, DerivativeIsThatOfTheUnrolledProgram) {
+  ForEach([](const Subject& subject) {
+    const Trial trial = TrialOf(subject);
+    const std::vector<double> errors = UnrolledErrors(trial);
+    ExpectWithin(trial.wrt, errors, std::vector(errors.size(), kUnrolledTolerance));
+  });
+}
+
+TEST_P(Agreement, PassesKeepTheMeaningAndTheInvariants) {
+  ForEach([](const Subject& subject) {
+    const Trial trial = TrialOf(subject);
+    EXPECT_EQ(ir::Verify(trial.primal), "");
+    EXPECT_EQ(ir::Verify(trial.joint), "");
+    const ir::Graph core = RunPasses(trial.joint, [](const Pass& pass, const ir::Graph& graph) {
+      EXPECT_EQ(ir::Verify(graph), "") << "after " << pass.name;
+    });
+    const auto results = ir::Interpret(core, trial.sizes, trial.arguments);
+    const auto tolerances = RoundoffTolerance(trial.joint, trial.sizes, trial.arguments, trial.reference,
+                                              UnitRoundoff(Precision::kF64), /*draws=*/3);
+    ASSERT_EQ(results.size(), trial.reference.size());
+    for (size_t k = 0; k < results.size(); ++k) {
+      for (size_t i = 0; i < results[k].values.size(); ++i)
+        EXPECT_NEAR(results[k].values[i], trial.reference[k].values[i], tolerances[k]) << core.outputs()[k].name;
+    }
+  });
+}
+
+TEST_P(Agreement, TextReadsBackAsItself) {
+  ForEach([](const Subject& subject) {
+    const Trial trial = TrialOf(subject);
+    for (const ir::Graph& graph : {trial.primal, trial.joint, RunPasses(trial.joint)}) {
+      const std::string text = ir::PrintText(graph);
+      auto read = ir::ReadText(text);
+      ASSERT_TRUE(read) << read.error().line << ": " << read.error().message << "\n" << text;
+      EXPECT_EQ(ir::PrintText(*read), text);
+      EXPECT_EQ(ir::Verify(*read), "");
+    }
+  });
+}
+
+void ExpectCompiledAgrees(const Subject& subject, const std::expected<Program, Error>& program) {
+  ASSERT_TRUE(program) << program.error().message;
+  const Trial trial = TrialOf(subject);
+  auto compiled = ErrorsOf(*program, trial);
+  ASSERT_TRUE(compiled) << compiled.error().message;
+  ExpectWithin(OutputNames(trial.joint), compiled->errors, compiled->tolerances);
+}
+
+TEST_P(Agreement, CompiledInF32) {
+  ForEach([](const Subject& subject) {
+    ExpectCompiledAgrees(subject, CompileToMemory(subject.graph, {.precision = Precision::kF32}));
+  });
+}
+
+TEST_P(Agreement, CompiledInF64) {
+  ForEach([](const Subject& subject) {
+    ExpectCompiledAgrees(subject, CompileToMemory(subject.graph, {.precision = Precision::kF64}));
+  });
+}
+
+// A folder of its own for a test's files, gone with it.
+class Folder {
+ public:
+  Folder() : path_(fs::temp_directory_path() / fmt::format("recurve_agreement_{}", getpid())) {
+    fs::create_directories(path_);
+  }
+  ~Folder() { fs::remove_all(path_); }
+  std::string operator/(const std::string& name) const { return path_ / name; }
+
+ private:
+  fs::path path_;
+};
+
+TEST_P(Agreement, ExportedObjects) {
+  // Objects go through the system's linker into shared libraries; one for many cells, since a linker takes its time.
+  Folder folder;
+  std::vector<Subject> subjects;
+  std::string objects;
+  ForEach([&](const Subject& subject) {
+    auto artifacts = CompileToObject(subject.graph, {.precision = Precision::kF32});
+    ASSERT_TRUE(artifacts) << artifacts.error().message;
+    const std::string file = folder / (subject.graph.name + ".o");
+    std::ofstream(file, std::ios::binary) << artifacts->object;
+    objects += file + "\n";
+    subjects.push_back(subject);
+  });
+  const std::string list = folder / "objects", library = folder / "library.so";
+  std::ofstream(list) << objects;
+  const std::string link = fmt::format("{} -shared -o {} @{}", RECURVE_C_COMPILER, library, list);
+  ASSERT_EQ(std::system(link.c_str()), 0) << link;
+  for (const Subject& subject : subjects) {
+    SCOPED_TRACE(fmt::format("RECURVE_SEED={}\n{}", subject.seed, subject.cell.source));
+    ExpectCompiledAgrees(subject, Program::Load(library, subject.graph.name));
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Random, Agreement, testing::Range(0, kShares));
+
+}  // namespace
+}  // namespace recurve
