@@ -69,7 +69,7 @@ size_t EditDistance(std::string_view a, std::string_view b) {
 
 }  // namespace
 
-std::string_view Name(Kind kind) { return kKindRows[static_cast<size_t>(kind)].name; }
+std::string_view KindName(Kind kind) { return kKindRows[static_cast<size_t>(kind)].name; }
 Severity SeverityOf(Kind kind) { return kKindRows[static_cast<size_t>(kind)].severity; }
 
 Diagnostic& Diagnostic::Note(const Range& at, std::string text) {
@@ -86,16 +86,17 @@ Diagnostic& Diagnostics::Report(Kind kind, const Range& range, std::string messa
 }
 
 std::string Diagnostics::Render() const {
-  std::vector<const Diagnostic*> order;
-  for (const Diagnostic& diagnostic : all_) order.push_back(&diagnostic);
-  std::ranges::stable_sort(order, {}, [](const Diagnostic* d) { return d->range.source ? d->range.begin : 0; });
+  std::vector<std::pair<uint32_t, size_t>> order;  // place in the text, then the order of reporting
+  for (size_t i = 0; i < all_.size(); ++i) order.emplace_back(all_[i].range.source ? all_[i].range.begin : 0, i);
+  std::ranges::sort(order);
   std::string text;
-  for (const Diagnostic* diagnostic : order) {
-    text += fmt::format("{}{}: {} [{}]\n", Place(diagnostic->range),
-                        SeverityOf(diagnostic->kind) == Severity::kError ? "error" : "warning", diagnostic->message,
-                        Name(diagnostic->kind));
-    text += Excerpt(diagnostic->range);
-    for (const Diagnostic::Remark& note : diagnostic->notes) {
+  for (auto [begin, index] : order) {
+    const Diagnostic& diagnostic = all_[index];
+    text += fmt::format("{}{}: {} [{}]\n", Place(diagnostic.range),
+                        SeverityOf(diagnostic.kind) == Severity::kError ? "error" : "warning", diagnostic.message,
+                        KindName(diagnostic.kind));
+    text += Excerpt(diagnostic.range);
+    for (const Diagnostic::Remark& note : diagnostic.notes) {
       text += fmt::format("{}note: {}\n", Place(note.range), note.message);
     }
   }

@@ -28,7 +28,7 @@ enum class Kind : uint8_t {
 enum class Severity : uint8_t { kError, kWarning };
 
 // Of a row of diagnostics.def: "ShapeMismatch", and how bad it is.
-std::string_view Name(Kind kind);
+std::string_view KindName(Kind kind);
 Severity SeverityOf(Kind kind);
 
 struct Diagnostic {
@@ -51,6 +51,7 @@ class Diagnostics {
   Diagnostic& Report(Kind kind, const Range& range, std::string message);
 
   bool has_errors() const { return errors_ > 0; }
+  int errors() const { return errors_; }
   const std::deque<Diagnostic>& all() const { return all_; }
   // All messages in the order of the text, with the source line and a caret below each.
   std::string Render() const;
