@@ -91,14 +91,15 @@ Expr ScanResult(Expr scan, int index);
 // The type that a scan's result `index` has.
 Type ScanResultType(const ScanAttr& attr, int index);
 
-// What a type may be at most. Constant extents are at least 1, and their product in a shape stays below kMaxElements, so
-// that no arithmetic on sizes overflows.
+// What a type may be at most. Constant extents are at least 1, and their product in a shape stays below kMaxElements,
+// so that no arithmetic on sizes overflows.
 inline constexpr int kMaxRank = 16;
 inline constexpr int64_t kMaxElements = int64_t{1} << 40;
 
 // The type of a node from its operation, operands and attributes; `node.type` is read only where the operation does
 // not determine it (input, constant, iota, broadcast, reshape, slice, scatter_add, one_hot state it). Returns an empty
-// string and sets `type`, or says what is wrong. The builder and the verifier share this.
+// string and sets `type` (which may be `&node.type`), or says what is wrong with a node however malformed. The builder,
+// the reader of the text form and the verifier share this.
 std::string InferType(const Graph& graph, const Node& node, Type* type);
 
 }  // namespace recurve::ir

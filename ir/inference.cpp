@@ -335,8 +335,11 @@ std::string InferType(const Graph& graph, const Node& node, Type* type) {
     args.push_back(&graph.type(id));
   }
   if (std::string why = CheckShape(node.type.shape); !why.empty()) return why;
-  if (std::string why = ApplyRule(graph, node, args, type); !why.empty()) return why;
-  return CheckShape(type->shape);
+  Type inferred;  // `type` may be the node's own
+  if (std::string why = ApplyRule(graph, node, args, &inferred); !why.empty()) return why;
+  if (std::string why = CheckShape(inferred.shape); !why.empty()) return why;
+  *type = std::move(inferred);
+  return {};
 }
 
 }  // namespace recurve::ir

@@ -1,8 +1,8 @@
 // ir/text_reader.cpp: text to graph, by recursive descent over the grammar in README.md.
 //
-// Every node is checked by InferType before it enters the graph, and names are checked as they appear, so that a
-// mistake is reported where it stands and nothing that is built can be malformed. Nesting is bounded by kMaxScanDepth
-// and sizes by builder.h, so no text exhausts the stack or overflows an extent.
+// Every node is checked by InferType before it enters the graph, and names are checked as they appear: what Verify asks
+// of a graph is asked here of each line, so that a mistake is reported where it stands. Nesting is bounded by
+// kMaxScanDepth and sizes by builder.h, so no text exhausts the stack or overflows an extent.
 
 #include <fmt/format.h>
 
@@ -13,7 +13,6 @@
 #include "ir/text.h"
 #include "ir/text_cursor.h"
 #include "ir/text_words.h"
-#include "ir/verifier.h"
 
 namespace recurve::ir {
 namespace {
@@ -266,10 +265,6 @@ std::expected<Graph, TextError> ReadText(std::string_view text) {
   Graph graph;
   bool read = cursor.ExpectWord("graph") && cursor.ReadName("the name of a graph", &graph.name) &&
               GraphReader(cursor, 0).Read(-1, &graph) && (cursor.at_end() || cursor.FailToFind("the end of the text"));
-  // Everything Verify asks for has been checked where it stands; this is the promise, not the check.
-  if (read) {
-    if (std::string why = Verify(graph); !why.empty()) read = cursor.FailAt(0, why);
-  }
   if (!read) return std::unexpected(cursor.error());
   return graph;
 }
