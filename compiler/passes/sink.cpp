@@ -1,0 +1,88 @@
+// compiler/passes/sink.cpp: after a scan, the products that its carry does not depend on.
+//
+// A readout P @ h_t, or the adjoint of an input, dz_t @ W, is read by no later step. Its operands are stacked instead
+// and the product is taken once for all steps, with everything that is computed from it.
+
+#include <algorithm>
+
+#include "compiler/graph_util.h"
+#include "compiler/passes.h"
+#include "compiler/passes/after_scan.h"
+
+namespace recurve {
+
+using ir::Graph;
+using ir::Node;
+using ir::NodeId;
+using ir::Op;
+
+namespace {
+
+// The body nodes that are computed after the scan: contractions that no carry needs, and all that needs them. A
+// contraction stays if something that needs it has no lifted form or if its operands are not worth stacking.
+std::vector<bool> SunkNodes(const ScanDraft& draft, const std::vector<NodeId>& stacked) {
+  const Graph& body = *draft.body;
+  std::vector<bool> needed = NeededBy(body, draft.CarryNexts());
+  std::vector<bool> timed = draft.Timed();
+  std::vector<bool> sunk(body.size());
+  for (NodeId id = 0; id < body.size(); ++id) {
+    if (body[id].op != Op::kContract || needed[id] || !timed[id] || sunk[id]) continue;
+    NodeId root[] = {id};
+    std::vector<bool> moved = DependsOn(body, root);
+    bool is_liftable = true;
+    for (NodeId user = id; user < body.size(); ++user) {
+      is_liftable = is_liftable && (!moved[user] || IsLiftable(body, user, timed));
+    }
+    if (!is_liftable) continue;
+    AfterScan trial(draft, moved, stacked);
+    for (NodeId value : stacked) {
+      if (moved[value]) trial.Lift(value);
+    }
+    if (!IsWorthStacking(draft, trial.newly_stacked(), id)) continue;
+    for (NodeId user = id; user < body.size(); ++user) sunk[user] = sunk[user] || moved[user];
+  }
+  return sunk;
+}
+
+std::vector<NodeId> SinkFromScan(Graph& to, const Node& scan, const std::vector<bool>& wanted) {
+  ScanDraft draft(scan);
+  std::vector<NodeId> stacked;
+  for (size_t i = 0; i < draft.stacked.size(); ++i) {
+    if (wanted[draft.carries.size() + i]) stacked.push_back(draft.stacked[i].inner);
+  }
+  std::vector<bool> sunk = SunkNodes(draft, stacked);
+  std::erase_if(stacked, [&](NodeId id) { return sunk[id]; });
+
+  const ScanDraft before = draft;
+  AfterScan after(before, sunk, stacked);
+  std::vector<NodeId> roots;
+  draft.stacked.clear();
+  for (const auto& value : before.stacked) {
+    if (sunk[value.inner]) {
+      roots.push_back(after.Lift(value.inner).id());
+    } else {
+      draft.stacked.push_back(value);
+    }
+  }
+  for (NodeId inner : after.newly_stacked()) draft.stacked.push_back({inner, draft.NameOf(inner)});
+
+  std::vector<NodeId> built = draft.Build(to);
+  size_t carries = draft.carries.size();
+  auto result = [&](NodeId inner) {
+    auto found = std::ranges::find(draft.stacked, inner, &ScanDraft::Stacked::inner);
+    return built[carries + (found - draft.stacked.begin())];
+  };
+  std::vector<NodeId> spliced = after.Splice(to, roots, result);
+  std::vector<NodeId> results(built.begin(), built.begin() + static_cast<int>(carries));
+  auto next_spliced = spliced.begin();
+  for (const auto& value : before.stacked) {
+    results.push_back(sunk[value.inner] ? *next_spliced++ : result(value.inner));
+  }
+  return results;
+}
+
+}  // namespace
+
+Graph Sink(const Graph& graph) { return RewriteScans(graph, SinkFromScan); }
+
+}  // namespace recurve
