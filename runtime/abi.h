@@ -64,7 +64,7 @@ struct recurve_slot {
   int32_t rank;
   const recurve_dim* dims;
   int64_t classes; /* of an index tensor: values are in [0, classes) */
-  int32_t init;    /* parameters: 0 constant init_a, 1 uniform [init_a, init_b), 2 normal(mean init_a, deviation init_b) */
+  int32_t init; /* parameters: 0 constant init_a, 1 uniform [init_a, init_b), 2 normal(mean init_a, deviation init_b) */
   double init_a, init_b;
 };
 
@@ -80,7 +80,7 @@ struct recurve_entry {
 struct recurve_program {
   int32_t abi_version;
   const char* name;
-  const char* target; /* what it was compiled for, for people */
+  const char* target;    /* what it was compiled for, for people */
   int32_t element_bytes; /* 4 or 8 */
   int32_t axis_count;
   const char* const* axes; /* names of the symbolic axes, e.g. "T", "B" */

@@ -151,6 +151,19 @@ std::expected<void, Error> Frame::Set(std::string_view name, std::span<const dou
   return {};
 }
 
+std::expected<void, Error> Frame::Copy(std::string_view from, std::string_view to) {
+  const recurve_slot* slot = FindTensor(from);
+  const ElementType type = slot == nullptr ? program().element() : program().ElementOf(*slot);
+  const auto source = Values(from, type), target = Values(to, type);
+  if (!source) return std::unexpected(source.error());
+  if (!target) return std::unexpected(target.error());
+  if (source->count != target->count) {
+    return Fail(fmt::format("tensor `{}` has {} elements, `{}` has {}", from, source->count, to, target->count));
+  }
+  if (source->data != target->data) std::memcpy(target->data, source->data, source->count * ElementBytes(type));
+  return {};
+}
+
 std::expected<void, Error> Frame::BindMemory(std::string_view name, ElementType type, bool is_const, void* data,
                                              size_t count) {
   const int index = IndexOf(name);

@@ -65,6 +65,8 @@ class Frame {
   // The elements as doubles, and back, whatever the program's precision. An index must be a whole number.
   std::expected<std::vector<double>, Error> Get(std::string_view name);
   std::expected<void, Error> Set(std::string_view name, std::span<const double> values);
+  // Copies a tensor to another of the same shape and type, e.g. a final state to the initial one.
+  std::expected<void, Error> Copy(std::string_view from, std::string_view to);
 
   // Uses the caller's memory instead of an own buffer until an extent changes or an empty span is given. The caller
   // keeps it alive and, for inputs, unchanged while an entry runs; only outputs and step's states are written.

@@ -1,0 +1,50 @@
+// runtime/sequence_model.h: how a program reads sequences, found from its slots: what training, generation and
+// forecasting need to know, and no more.
+//
+//   reads        the one input whose name does not begin with `target`: tokens int[T, B] or values [T, B, width]
+//   target       the input whose name begins with `target`: what comes next. Tokens int[T, B], values [T, B, width], or
+//                without the time axis, when only the end of a sequence is judged. A model may do without
+//   prediction   the first output as wide as the target: scores of every class [.., classes], or values [.., width]
+//   loss         the output of that name, a scalar
+//   states       an initial state `h0` continues from the output `hT`
+
+#ifndef RECURVE_RUNTIME_SEQUENCE_MODEL_H_
+#define RECURVE_RUNTIME_SEQUENCE_MODEL_H_
+
+#include <cstddef>
+#include <expected>
+#include <string>
+#include <vector>
+
+#include "runtime/program.h"
+#include "runtime/session.h"
+
+namespace recurve {
+
+struct SequenceModel {
+  struct State {
+    std::string initial, final;  // "encoder.h0", "encoder.hT"
+  };
+
+  std::string time_axis, batch_axis;
+  std::string reads, target, prediction;  // target and prediction may be empty
+  bool is_token = false;
+  size_t classes = 0;           // tokens
+  size_t width = 1;             // values read at a step; 1 for tokens
+  size_t prediction_width = 0;  // last extent of the prediction
+  bool predicts_every_step = true;
+  std::vector<State> states;
+
+  // Fails if the program's inputs do not have this form, and says which.
+  static std::expected<SequenceModel, Error> Of(const Program& program);
+
+  // Sets the sizes of a session. Axes the model does not name stay 1.
+  std::expected<void, Error> Resize(Session& session, size_t length, size_t batch) const;
+  // Continues where the session's last run ended, or starts a new sequence.
+  std::expected<void, Error> CarryStates(Session& session) const;
+  std::expected<void, Error> ClearStates(Session& session) const;
+};
+
+}  // namespace recurve
+
+#endif  // RECURVE_RUNTIME_SEQUENCE_MODEL_H_
