@@ -26,17 +26,10 @@
 #include <vector>
 
 #include "compiler/interface.h"
+#include "compiler/target.h"
 #include "ir/graph.h"
 
 namespace recurve {
-
-// What the planner needs to know of a machine.
-struct Machine {
-  int register_bytes = 32;      // of one vector register
-  int register_count = 16;      // vector registers
-  bool fused_multiply_add = true;
-  int64_t l1_bytes = 32 << 10;  // first-level data cache
-};
 
 // A number of elements: a constant times symbolic axes, e.g. 4 * T * B.
 struct Size {
@@ -59,6 +52,7 @@ struct Buffer {
   bool zero_if_null = false;
   bool spare_if_null = false;  // a null slot is replaced by workspace of the same size
   int64_t packed_offset = 0;  // kPacked: elements from the start of the packed buffer
+  int tape_region = -1;       // kTape: index into Plan::tape
   Size size;                  // elements
   Size guard;             // elements reserved before and after: one time step of a stacked value, so that a carry can
                           // live in the same memory shifted by one step
@@ -92,8 +86,8 @@ struct View {
 struct LaneInstruction {
   enum class Kind : uint8_t {
     kConstant,     // `value`
-    kLoad,         // `view` at the row, unit and reduction indices of the kernel
-    kSum,          // the sum of product column group `group`
+    kLoad,         // `view` at the kernel's indices
+    kSum,          // the sum of column group `group` of product `product`
     kElementwise,  // `op` on `args`
     kGather,       // row `index view` of table `view` (the table's first axis is the indexed one)
     kOneHot,       // 1 where unit + `offset` equals the index read through `index`
@@ -103,28 +97,33 @@ struct LaneInstruction {
   ir::Op op = ir::Op::kAdd;
   std::vector<int> args;
   double value = 0;
-  View view;    // axes: one per kernel axis, stride 0 where the value does not vary; kGather: the table without axis 0
+  View view;    // axes: the kernel's rows, reduced axes and units, stride 0 where the value does not vary;
+                // kGather: the table without its first axis
   View index;   // likewise, for kGather and kOneHot
   Size row_stride;  // kGather: elements between rows of the table
   int64_t offset = 0;
-  int group = 0;
+  int product = 0, group = 0;
   std::string axis;
   std::string label;
 };
 
 struct LaneStore {
   int value = 0;  // instruction
-  View view;      // one axis per kernel axis
+  View view;      // axes: the kernel's rows, then its units unless they are reduced
+};
+
+// One column group of a panel set: some units of one weight.
+struct PanelGroup {
+  std::string source_name;  // the parameter or packed value
+  View source;              // axes {depth, units}; `buffer` is that of the entry it was planned in, then that of `pack`
 };
 
 // A panel set: weights of several column groups, rearranged by `pack`.
 //   layout: for each block of units, for each chunk of columns: [depth][chunk columns][lanes], zero-padded
 struct Panels {
-  std::string source_name;  // the parameter or packed value
-  View source;              // its axes are [depth, unit]; `buffer` is that of `pack`
-  std::vector<int64_t> groups;  // unit offset of each column group in the source
-  int64_t units = 0;   // units of a group
-  int64_t depth = 0;   // length of the sum
+  std::vector<PanelGroup> groups;
+  int64_t units = 0;        // of a group
+  int64_t depth = 0;        // terms of the sum
   int lanes = 1;
   int vectors = 1;          // of units in a block
   std::vector<int> chunks;  // columns (vectors) of each register tile; they sum to groups * vectors
@@ -133,13 +132,14 @@ struct Panels {
   int columns() const { return static_cast<int>(groups.size()) * vectors; }
   int64_t blocks() const { return (units + int64_t{lanes} * vectors - 1) / (int64_t{lanes} * vectors); }
   int64_t block_elements() const { return depth * columns() * lanes; }
+  // The same weights in the same order; `buffer` of the sources aside.
+  bool SameLayout(const Panels& other) const;
 };
 
 // A product inside a Map kernel: rows of activations by one panel set.
 struct MapProduct {
-  View left;            // one axis per row axis, then the summed axis last
-  int panels = -1;      // index into Plan::panels
-  int first_group = 0;  // its column groups are first_group .. of the kernel
+  View left;         // one axis per row axis, then the summed axis last
+  int panels = -1;   // index into Plan::panels
   std::string label;
 };
 
@@ -149,27 +149,30 @@ enum class ReduceKind : uint8_t { kSum, kMax };
 struct Kernel {
   KernelKind kind = KernelKind::kMap;
   std::string label;        // for people: what it computes
-  std::vector<ir::Dim> rows;  // outer axes, in order
+  std::vector<Size> rows;   // outer axes, in order; axes that every view walks as one are one
   ir::Dim units = 1;          // the vectorized axis
   // kReduce: axes summed over besides the rows (and, when `reduce_units`, the units).
-  std::vector<ir::Dim> reduced;
+  std::vector<Size> reduced;
   bool reduce_units = false;
   ReduceKind reduce = ReduceKind::kSum;
   std::vector<MapProduct> products;
-  std::vector<LaneInstruction> lanes;
-  std::vector<LaneStore> stores;  // kReduce: one, of the value that is reduced; its view has the rows' axes, then the
-                                  // units' axis unless that is reduced
-  // kProduct: out[m, n] = sum over k of left[k.., m] * right[k.., n].  rows = {outer.., m}; reduced = {k..}; units = n.
-  View left, right;  // axes: rows, then reduced, then units (stride 0 where absent)
-  View out;          // axes: rows, then units.    kScatter: the table, axes {row of the table, units}
-  // kScatter: updates through `right` (axes: rows, units), indices through `left` (axes: rows).
+  std::vector<LaneInstruction> program;
+  std::vector<LaneStore> stores;  // kReduce: one, of the value that is reduced
+  // kProduct: out[rows.., n] = sum over k of left[rows.., k..] * right[k.., n]. reduced = {k..}, units = n.
+  View left;         // axes: rows, then reduced
+  View right;        // axes: reduced, then units
+  View out;          // axes: rows, then units
+  // kScatter: row left[rows] (axes: rows) of `out` receives right[rows, units]; `out` has stride 0 on the axes of the index and
+  // `table` is its indexed axis.
+  ViewAxis table;
   // Tiling: a block is `vectors` vectors of units (the last one may be cut short) by `block_rows` rows.
   int lanes = 1;         // units in a vector
   int vectors = 1;
-  int groups = 0;        // column groups of all products
+  std::vector<int> chunks;  // kProduct: columns of each register tile
   int tile_rows = 1;     // largest number of rows of a register tile
   int block_rows = 1;    // rows whose sums are held between products and lane program
   int64_t depth = 0;     // kProduct: terms of the sum between two visits of the result
+  int panel_buffer = -1; // kProduct: where the right side is packed, depth terms at a time
 };
 
 struct Statement;
@@ -204,12 +207,15 @@ struct EntryPlan {
 struct Plan {
   std::string name;
   Precision precision = Precision::kF32;
-  Machine machine;
+  TargetFacts machine;
   std::vector<std::string> axes;
   std::vector<Panels> panels;
   int64_t packed_elements = 0;
   std::vector<Buffer> tape;  // regions in order
   std::vector<EntryPlan> entries;
+
+  // The index of such a panel set, which is added unless the plan has it already.
+  int AddPanels(Panels wanted);
 };
 
 // One entry to plan.
@@ -221,7 +227,7 @@ struct EntryGraph {
 // Plans the entries of one program. `pack` comes last and its outputs are the `packedN` inputs of the others.
 //   forward   outputs tapeN go to the tape        backward   inputs tapeN come from it
 //   step      an output NAMET is written over the input NAME0, which becomes one slot NAME
-Plan MakePlan(const std::string& name, std::vector<EntryGraph> entries, Precision precision, const Machine& machine);
+Plan MakePlan(const std::string& name, std::vector<EntryGraph> entries, Precision precision, const TargetFacts& machine);
 
 // Text for people: buffers, statements, kernels, tiles, and why.
 std::string PrintPlan(const Plan& plan);

@@ -1,0 +1,330 @@
+// compiler/emit.cpp: entries: the frame, the statements, and the sizes of workspace and tape.
+
+#include "compiler/emit.h"
+
+#include "compiler/emit_kernel.h"
+#include "runtime/abi.h"
+
+namespace recurve {
+namespace {
+
+using SizeFunction = std::function<Value*(const Size&)>;
+
+// A size in elements whose axes are read through `axis`.
+Value* EmitSize(llvm::IRBuilder<>& builder, const EmitTypes& types, const Size& size,
+                const std::function<Value*(const std::string&)>& axis) {
+  Value* value = types.Word(size.factor);
+  for (const std::string& name : size.axes) value = builder.CreateMul(value, axis(name));
+  return value;
+}
+
+// Where regions of one memory begin: each is aligned, and has its guard before and after.
+class Regions {
+ public:
+  Regions(llvm::IRBuilder<>& builder, const EmitTypes& types, SizeFunction size)
+      : builder_(builder), types_(types), size_(std::move(size)), end_(types.Word(0)) {}
+
+  // Elements before the first one of the region.
+  Value* Add(const Buffer& buffer) {
+    Value* guard = size_(buffer.guard);
+    Value* start = builder_.CreateAdd(end_, guard);
+    Value* end = builder_.CreateAdd(builder_.CreateAdd(start, size_(buffer.size)), guard);
+    int64_t unit = RECURVE_ALIGNMENT / types_.real_bytes;
+    end_ = builder_.CreateAnd(builder_.CreateAdd(end, types_.Word(unit - 1)), types_.Word(-unit));
+    return start;
+  }
+  Value* Bytes() const { return builder_.CreateMul(end_, types_.Word(types_.real_bytes)); }
+
+ private:
+  llvm::IRBuilder<>& builder_;
+  const EmitTypes& types_;
+  SizeFunction size_;
+  Value* end_;
+};
+
+// Whether the buffer has a place in the workspace, always or in case its slot is null.
+bool NeedsWorkspace(const Buffer& buffer) {
+  return buffer.place == Place::kWorkspace || buffer.zero_if_null || buffer.spare_if_null;
+}
+
+class EntryEmitter {
+ public:
+  EntryEmitter(EmitModule& emit, const EntryPlan& entry)
+      : emit_(emit), entry_(entry), layout_(emit.plan, entry), builder_(emit.types.context) {}
+
+  void Run() {
+    EmitWorkspaceBytes();
+    std::string name = emit_.plan.name + "_" + entry_.name;
+    llvm::FunctionType* type = llvm::FunctionType::get(builder_.getVoidTy(), {emit_.types.pointer}, false);
+    function_ = llvm::Function::Create(type, llvm::GlobalValue::ExternalLinkage, name, emit_.module);
+    function_->addFnAttr(llvm::Attribute::NoUnwind);
+    builder_.SetInsertPoint(llvm::BasicBlock::Create(emit_.types.context, "entry", function_));
+    frame_ = builder_.CreateAlloca(emit_.types.pointer, emit_.types.Word(layout_.Words()), "frame");
+    FillFrame();
+    EmitStatements(entry_.statements);
+    if (entry_.packs_panels) EmitPanels();
+    builder_.CreateRetVoid();
+  }
+
+ private:
+  llvm::ConstantInt* Word(int64_t value) const { return emit_.types.Word(value); }
+
+  Value* LoadSlot(int slot, llvm::Type* type) {
+    return builder_.CreateLoad(type, builder_.CreateConstInBoundsGEP1_64(emit_.types.pointer, function_->getArg(0), slot));
+  }
+  int SlotOfKind(recurve_slot_kind kind) const {
+    for (size_t i = 0; i < entry_.slots.size(); ++i) {
+      if (entry_.slots[i].kind == kind) return static_cast<int>(i);
+    }
+    return -1;
+  }
+  void SetFrame(int place, Value* value) {
+    builder_.CreateStore(value, builder_.CreateConstInBoundsGEP1_64(emit_.types.pointer, frame_, place));
+  }
+
+  void FillFrame() {
+    std::map<std::string, Value*> axes;
+    for (size_t i = 0; i < emit_.plan.axes.size(); ++i) {
+      axes[emit_.plan.axes[i]] = LoadSlot(static_cast<int>(i), emit_.types.size);
+      SetFrame(static_cast<int>(i), axes[emit_.plan.axes[i]]);
+    }
+    auto size = [&](const Size& elements) {
+      return EmitSize(builder_, emit_.types, elements, [&](const std::string& axis) { return axes.at(axis); });
+    };
+    FillTeam();
+    Value* packed = LoadSlot(SlotOfKind(RECURVE_SLOT_PACKED), emit_.types.pointer);
+    SetFrame(layout_.Packed(), packed);
+    Value* workspace = LoadSlot(SlotOfKind(RECURVE_SLOT_WORKSPACE), emit_.types.pointer);
+    int tape_slot = SlotOfKind(RECURVE_SLOT_TAPE);
+    std::vector<Value*> tape;
+    if (tape_slot >= 0) {
+      Value* base = LoadSlot(tape_slot, emit_.types.pointer);
+      Regions regions(builder_, emit_.types, size);
+      for (const Buffer& region : emit_.plan.tape) {
+        tape.push_back(builder_.CreateGEP(emit_.types.real, base, regions.Add(region)));
+      }
+    }
+    Regions regions(builder_, emit_.types, size);
+    for (size_t i = 0; i < entry_.buffers.size(); ++i) {
+      const Buffer& buffer = entry_.buffers[i];
+      Value* address = nullptr;
+      if (NeedsWorkspace(buffer)) address = builder_.CreateGEP(emit_.types.real, workspace, regions.Add(buffer));
+      if (buffer.place == Place::kPacked) {
+        address = builder_.CreateGEP(emit_.types.real, packed, Word(buffer.packed_offset));
+      } else if (buffer.place == Place::kTape) {
+        address = tape[buffer.tape_region];
+      } else if (buffer.place == Place::kSlot) {
+        Value* given = LoadSlot(buffer.slot, emit_.types.pointer);
+        if (NeedsWorkspace(buffer)) {
+          Value* missing = builder_.CreateICmpEQ(given, llvm::ConstantPointerNull::get(emit_.types.pointer));
+          if (buffer.zero_if_null) EmitZeros(missing, address, size(buffer.size));
+          given = builder_.CreateSelect(missing, address, given);
+        }
+        address = given;
+      }
+      SetFrame(layout_.Buffer(static_cast<int>(i)), address);
+    }
+    // Zeros are there before any thread reads them.
+    EmitBarrier(builder_, emit_.types, LoadSlot(SlotOfKind(RECURVE_SLOT_TEAM), emit_.types.pointer));
+  }
+
+  // Every thread writes the same zeros.
+  void EmitZeros(Value* condition, Value* address, Value* elements) {
+    EmitIf(builder_, condition, [&] {
+      EmitLoop(builder_, Word(0), elements, Word(1), [&](Value* i) {
+        builder_.CreateStore(llvm::Constant::getNullValue(emit_.types.real),
+                             builder_.CreateGEP(emit_.types.real, address, i));
+      });
+    });
+  }
+
+  void FillTeam() {
+    Value* team = LoadSlot(SlotOfKind(RECURVE_SLOT_TEAM), emit_.types.pointer);
+    SetFrame(layout_.Team(), team);
+    SetFrame(layout_.ThreadIndex(), Word(0));
+    SetFrame(layout_.ThreadCount(), Word(1));
+    EmitIf(builder_, builder_.CreateICmpNE(team, llvm::ConstantPointerNull::get(emit_.types.pointer)), [&] {
+      for (int i = 0; i < 2; ++i) {  // recurve_team begins with index and count
+        Value* place = builder_.CreateConstInBoundsGEP1_64(emit_.types.size, team, i);
+        SetFrame(layout_.ThreadIndex() + i, builder_.CreateLoad(emit_.types.size, place));
+      }
+    });
+  }
+
+  void EmitStatements(const std::vector<Statement>& statements) {
+    for (const Statement& statement : statements) {
+      if (const auto* call = std::get_if<KernelCall>(&statement.kind)) {
+        EmitCall(call->kernel);
+      } else if (const auto* loop = std::get_if<TimeLoop>(&statement.kind)) {
+        EmitTimeLoop(*loop);
+      } else {
+        EmitBarrier(builder_, emit_.types, FrameWord(layout_.Team(), emit_.types.pointer));
+      }
+    }
+  }
+
+  Value* FrameWord(int place, llvm::Type* type) {
+    return builder_.CreateLoad(type, builder_.CreateConstInBoundsGEP1_64(emit_.types.pointer, frame_, place));
+  }
+
+  void EmitCall(int number) {
+    const Kernel& kernel = entry_.kernels[number];
+    std::vector<int> loops;
+    std::vector<Value*> arguments{frame_};
+    for (const auto& [loop, index] : loops_) {
+      loops.push_back(loop);
+      arguments.push_back(index);
+    }
+    std::string name = emit_.plan.name + "_" + entry_.name + "_" + std::to_string(number);
+    llvm::Function* function = KernelEmitter(emit_, layout_, kernel, loops, name).Emit();
+    builder_.CreateCall(function, arguments);
+  }
+
+  void EmitTimeLoop(const TimeLoop& loop) {
+    Value* steps = loop.time.is_constant() ? static_cast<Value*>(Word(loop.time.extent))
+                                           : FrameWord(layout_.Axis(loop.time.axis), emit_.types.size);
+    auto body = [&](Value* time) {
+      loops_.emplace_back(loop.loop, time);
+      EmitStatements(loop.body);
+      loops_.pop_back();
+    };
+    if (loop.reverse) {
+      EmitReverseLoop(builder_, steps, body);
+    } else {
+      EmitLoop(builder_, Word(0), steps, Word(1), body);
+    }
+  }
+
+  // Rearranges weights into panels, column by column; one thread does it all.
+  void EmitPanels() {
+    Value* packed = FrameWord(layout_.Packed(), emit_.types.pointer);
+    Value* team = FrameWord(layout_.Team(), emit_.types.pointer);
+    EmitBarrier(builder_, emit_.types, team);
+    Value* thread = FrameWord(layout_.ThreadIndex(), emit_.types.size);
+    EmitIf(builder_, builder_.CreateICmpEQ(thread, Word(0)), [&] {
+      for (const Panels& panels : emit_.plan.panels) EmitPanelSet(panels, packed);
+    });
+  }
+
+  void EmitPanelSet(const Panels& panels, Value* packed) {
+    llvm::Type* real = emit_.types.real;
+    int first = 0;
+    for (int chunk : panels.chunks) {
+      for (int c = 0; c < chunk; ++c) {
+        int column = first + c;
+        const PanelGroup& group = panels.groups[column / panels.vectors];
+        int64_t start = 0;
+        for (const OffsetTerm& term : group.source.offset) start += term.stride.factor * term.shift;
+        Value* buffer = FrameWord(layout_.Buffer(group.source.buffer), emit_.types.pointer);
+        Value* source = builder_.CreateGEP(real, buffer, Word(start));
+        EmitLoop(builder_, Word(0), Word(panels.blocks()), Word(1), [&](Value* block) {
+          // Units [unit, unit + lanes) of the group; those beyond its end are zero.
+          Value* unit = builder_.CreateMul(
+              builder_.CreateAdd(builder_.CreateMul(block, Word(panels.vectors)), Word(column % panels.vectors)),
+              Word(panels.lanes));
+          Value* left = builder_.CreateSub(Word(panels.units), unit);
+          Value* to = builder_.CreateGEP(
+              real, packed,
+              builder_.CreateAdd(builder_.CreateMul(block, Word(panels.block_elements())),
+                                 Word(panels.offset + panels.depth * first * panels.lanes + int64_t{c} * panels.lanes)));
+          Value* from = builder_.CreateGEP(real, source,
+                                           builder_.CreateMul(unit, Word(group.source.axes[1].stride.factor)));
+          builder_.CreateCall(PackColumn(), {to, Word(int64_t{chunk} * panels.lanes), from,
+                                             Word(group.source.axes[0].stride.factor),
+                                             Word(group.source.axes[1].stride.factor), Word(panels.depth),
+                                             Word(panels.lanes), left});
+        });
+      }
+      first += chunk;
+    }
+  }
+
+  // void(ptr to, word to_stride, ptr from, word depth_stride, word unit_stride, word depth, word lanes, word valid):
+  // to[k * to_stride + l] = l < valid ? from[k * depth_stride + l * unit_stride] : 0
+  llvm::Function* PackColumn() {
+    if (pack_column_ != nullptr) return pack_column_;
+    const EmitTypes& types = emit_.types;
+    pack_column_ = emit_.NewFunction("pack_column", {types.pointer, types.size, types.pointer, types.size, types.size,
+                                                     types.size, types.size, types.size}, true);
+    llvm::IRBuilder<> builder(llvm::BasicBlock::Create(types.context, "entry", pack_column_));
+    auto arg = [&](int i) { return pack_column_->getArg(static_cast<unsigned>(i)); };
+    EmitLoop(builder, types.Word(0), arg(6), types.Word(1), [&](Value* lane) {
+      Value* valid = builder.CreateICmpSLT(lane, arg(7));
+      Value* lane_offset = builder.CreateSelect(valid, builder.CreateMul(lane, arg(4)), types.Word(0));
+      Value* zero = llvm::Constant::getNullValue(types.real);
+      EmitIf(builder, valid, [&] {
+        EmitLoop(builder, types.Word(0), arg(5), types.Word(1), [&](Value* k) {
+          Value* from = builder.CreateGEP(types.real, arg(2), builder.CreateAdd(builder.CreateMul(k, arg(3)), lane_offset));
+          Value* to = builder.CreateGEP(types.real, arg(0), builder.CreateAdd(builder.CreateMul(k, arg(1)), lane));
+          builder.CreateStore(builder.CreateLoad(types.real, from), to);
+        });
+      });
+      EmitIf(builder, builder.CreateNot(valid), [&] {
+        EmitLoop(builder, types.Word(0), arg(5), types.Word(1), [&](Value* k) {
+          Value* to = builder.CreateGEP(types.real, arg(0), builder.CreateAdd(builder.CreateMul(k, arg(1)), lane));
+          builder.CreateStore(zero, to);
+        });
+      });
+    });
+    builder.CreateRetVoid();
+    return pack_column_;
+  }
+
+  void EmitWorkspaceBytes() {
+    EmitBytes(emit_, emit_.plan.name + "_" + entry_.name + "_workspace_bytes", [&](Regions& regions) {
+      for (const Buffer& buffer : entry_.buffers) {
+        if (NeedsWorkspace(buffer)) regions.Add(buffer);
+      }
+    });
+  }
+
+  EmitModule& emit_;
+  const EntryPlan& entry_;
+  FrameLayout layout_;
+  llvm::IRBuilder<> builder_;
+  llvm::Function* function_ = nullptr;
+  Value* frame_ = nullptr;
+  llvm::Function* pack_column_ = nullptr;
+  std::vector<std::pair<int, Value*>> loops_;
+
+ public:
+  // word NAME(const word* extents): the bytes that `regions` take.
+  static void EmitBytes(EmitModule& emit, const std::string& name, const std::function<void(Regions&)>& add) {
+    llvm::FunctionType* type = llvm::FunctionType::get(emit.types.size, {emit.types.pointer}, false);
+    llvm::Function* function = llvm::Function::Create(type, llvm::GlobalValue::ExternalLinkage, name, emit.module);
+    function->addFnAttr(llvm::Attribute::NoUnwind);
+    llvm::IRBuilder<> builder(llvm::BasicBlock::Create(emit.types.context, "entry", function));
+    auto axis = [&](const std::string& wanted) -> Value* {
+      for (size_t i = 0; i < emit.plan.axes.size(); ++i) {
+        if (emit.plan.axes[i] != wanted) continue;
+        Value* place = builder.CreateConstInBoundsGEP1_64(emit.types.size, function->getArg(0), i);
+        return builder.CreateLoad(emit.types.size, place);
+      }
+      return emit.types.Word(0);
+    };
+    Regions regions(builder, emit.types, [&](const Size& size) { return EmitSize(builder, emit.types, size, axis); });
+    add(regions);
+    builder.CreateRet(regions.Bytes());
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<llvm::Module> Emit(const Plan& plan, const Target& target, llvm::LLVMContext& context) {
+  auto module = std::make_unique<llvm::Module>(plan.name, context);
+  target.Configure(*module);
+  EmitModule emit{*module, plan, EmitTypes(*module, plan.precision), {}};
+  bool has_tape = false;
+  for (const EntryPlan& entry : plan.entries) {
+    EntryEmitter(emit, entry).Run();
+    has_tape |= entry.name == "backward";
+  }
+  if (has_tape) {
+    EntryEmitter::EmitBytes(emit, plan.name + "_tape_bytes", [&](Regions& regions) {
+      for (const Buffer& region : plan.tape) regions.Add(region);
+    });
+  }
+  return module;
+}
+
+}  // namespace recurve

@@ -1,0 +1,27 @@
+// compiler/emit.h: a plan into LLVM code, literally.
+//
+// Every kernel becomes an internal function of the entry's frame and the loop indices around it; register tiles are
+// internal functions that never inline, so that nothing of the lane programs is hoisted over their loops. An entry
+// fills its frame (sizes, buffer addresses, thread) and walks the statements.
+
+#ifndef RECURVE_COMPILER_EMIT_H_
+#define RECURVE_COMPILER_EMIT_H_
+
+#include <memory>
+
+#include "compiler/plan.h"
+
+namespace llvm {
+class LLVMContext;
+class Module;
+}  // namespace llvm
+
+namespace recurve {
+
+// Code for every entry of the plan, and the functions that size workspace and tape; without the descriptor. The module
+// is configured for `target` and lives in `context`.
+std::unique_ptr<llvm::Module> Emit(const Plan& plan, const Target& target, llvm::LLVMContext& context);
+
+}  // namespace recurve
+
+#endif  // RECURVE_COMPILER_EMIT_H_

@@ -1,0 +1,124 @@
+// compiler/emit_frame.cpp: loops, and reading the frame.
+
+#include "compiler/emit_frame.h"
+
+#include <algorithm>
+
+namespace recurve {
+namespace {
+
+// Marks a loop's branch: no unrolling, no vectorizing, no rotation into other shapes.
+void LeaveLoopAlone(llvm::Instruction* branch) {
+  llvm::LLVMContext& context = branch->getContext();
+  auto flag = [&](const char* name, llvm::Metadata* value) -> llvm::Metadata* {
+    std::vector<llvm::Metadata*> parts{llvm::MDString::get(context, name)};
+    if (value != nullptr) parts.push_back(value);
+    return llvm::MDNode::get(context, parts);
+  };
+  llvm::Metadata* no = llvm::ConstantAsMetadata::get(llvm::ConstantInt::getFalse(context));
+  std::vector<llvm::Metadata*> parts{nullptr, flag("llvm.loop.unroll.disable", nullptr),
+                                     flag("llvm.loop.vectorize.enable", no)};
+  llvm::MDNode* node = llvm::MDNode::getDistinct(context, parts);
+  node->replaceOperandWith(0, node);
+  branch->setMetadata(llvm::LLVMContext::MD_loop, node);
+}
+
+}  // namespace
+
+EmitTypes::EmitTypes(llvm::Module& module, Precision precision)
+    : context(module.getContext()),
+      real(precision == Precision::kF32 ? llvm::Type::getFloatTy(context) : llvm::Type::getDoubleTy(context)),
+      size(module.getDataLayout().getIntPtrType(context)),
+      index(llvm::Type::getInt32Ty(context)),
+      pointer(llvm::PointerType::getUnqual(context)),
+      real_bytes(ElementBytes(precision)),
+      word_bytes(static_cast<int>(size->getBitWidth()) / 8) {}
+
+void EmitLoop(llvm::IRBuilder<>& builder, Value* begin, Value* end, Value* step,
+              const std::function<void(Value*)>& body) {
+  llvm::Function* function = builder.GetInsertBlock()->getParent();
+  llvm::BasicBlock* before = builder.GetInsertBlock();
+  llvm::BasicBlock* head = llvm::BasicBlock::Create(builder.getContext(), "loop", function);
+  llvm::BasicBlock* after = llvm::BasicBlock::Create(builder.getContext(), "after");
+  builder.CreateCondBr(builder.CreateICmpSLT(begin, end), head, after);
+  builder.SetInsertPoint(head);
+  llvm::PHINode* index = builder.CreatePHI(begin->getType(), 2);
+  index->addIncoming(begin, before);
+  body(index);
+  Value* next = builder.CreateAdd(index, step);
+  index->addIncoming(next, builder.GetInsertBlock());
+  LeaveLoopAlone(builder.CreateCondBr(builder.CreateICmpSLT(next, end), head, after));
+  function->insert(function->end(), after);
+  builder.SetInsertPoint(after);
+}
+
+void EmitReverseLoop(llvm::IRBuilder<>& builder, Value* end, const std::function<void(Value*)>& body) {
+  Value* zero = llvm::ConstantInt::get(end->getType(), 0);
+  Value* one = llvm::ConstantInt::get(end->getType(), 1);
+  EmitLoop(builder, zero, end, one, [&](Value* i) { body(builder.CreateSub(builder.CreateSub(end, one), i)); });
+}
+
+void EmitIf(llvm::IRBuilder<>& builder, Value* condition, const std::function<void()>& body) {
+  llvm::Function* function = builder.GetInsertBlock()->getParent();
+  llvm::BasicBlock* then = llvm::BasicBlock::Create(builder.getContext(), "then", function);
+  llvm::BasicBlock* after = llvm::BasicBlock::Create(builder.getContext(), "after");
+  builder.CreateCondBr(condition, then, after);
+  builder.SetInsertPoint(then);
+  body();
+  builder.CreateBr(after);
+  function->insert(function->end(), after);
+  builder.SetInsertPoint(after);
+}
+
+int FrameLayout::Axis(const std::string& axis) const {
+  return static_cast<int>(std::ranges::find(plan.axes, axis) - plan.axes.begin());
+}
+
+FrameReader::FrameReader(const EmitTypes& types, const FrameLayout& layout, Value* frame, std::map<int, Value*> loops,
+                         llvm::Instruction* entry_end)
+    : types_(types), layout_(layout), frame_(frame), loops_(std::move(loops)), builder_(entry_end) {}
+
+Value* FrameReader::Word(int place) {
+  Value*& word = words_[place];
+  if (word == nullptr) {
+    Value* address = builder_.CreateConstInBoundsGEP1_64(types_.size, frame_, place);
+    word = builder_.CreateLoad(types_.size, address);
+  }
+  return word;
+}
+
+Value* FrameReader::Buffer(int buffer) {
+  Value*& address = buffers_[buffer];
+  if (address == nullptr) {
+    Value* place = builder_.CreateConstInBoundsGEP1_64(types_.pointer, frame_, layout_.Buffer(buffer));
+    address = builder_.CreateLoad(types_.pointer, place, layout_.entry.buffers[buffer].name);
+  }
+  return address;
+}
+
+Value* FrameReader::Axis(const std::string& axis) { return Word(layout_.Axis(axis)); }
+
+Value* FrameReader::SizeValue(const Size& size) {
+  if (size.axes.empty()) return types_.Word(size.factor);
+  Value*& value = sizes_[{size.factor, size.axes}];
+  if (value == nullptr) {
+    value = types_.Word(size.factor);
+    for (const std::string& axis : size.axes) value = builder_.CreateMul(value, Axis(axis));
+  }
+  return value;
+}
+
+Value* FrameReader::Base(const View& view) {
+  Value* offset = types_.Word(0);
+  for (const OffsetTerm& term : view.offset) {
+    Value* position = types_.Word(term.shift);
+    if (term.loop >= 0) position = builder_.CreateAdd(position, loops_.at(term.loop));
+    if (!term.shift_axis.empty()) position = builder_.CreateAdd(position, Axis(term.shift_axis));
+    if (term.ring) position = builder_.CreateAnd(position, types_.Word(1));
+    offset = builder_.CreateAdd(offset, builder_.CreateMul(position, SizeValue(term.stride)));
+  }
+  llvm::Type* element = layout_.entry.buffers[view.buffer].is_index ? types_.index : types_.real;
+  return builder_.CreateGEP(element, Buffer(view.buffer), offset);
+}
+
+}  // namespace recurve

@@ -1,0 +1,92 @@
+// compiler/emit_frame.h: types, loops and the frame that kernels share.
+//
+// The frame of an entry is an array of words: the sizes of the symbolic axes, the thread's index, the number of
+// threads, the team, the packed weights, then the address of every buffer.
+
+#ifndef RECURVE_COMPILER_EMIT_FRAME_H_
+#define RECURVE_COMPILER_EMIT_FRAME_H_
+
+#include <llvm/IR/IRBuilder.h>
+#include <llvm/IR/Module.h>
+
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "compiler/plan.h"
+
+namespace recurve {
+
+using llvm::Value;
+
+// Types of one module.
+struct EmitTypes {
+  EmitTypes(llvm::Module& module, Precision precision);
+
+  llvm::LLVMContext& context;
+  llvm::Type* real;
+  llvm::IntegerType* size;   // as wide as a pointer
+  llvm::IntegerType* index;  // of index tensors: i32
+  llvm::PointerType* pointer;
+  int real_bytes;
+  int word_bytes;
+
+  llvm::ConstantInt* Word(int64_t value) const { return llvm::ConstantInt::getSigned(size, value); }
+};
+
+// for (i = begin; i < end; i += step) body(i); LLVM is told to leave the loop as it is.
+void EmitLoop(llvm::IRBuilder<>& builder, Value* begin, Value* end, Value* step, const std::function<void(Value*)>& body);
+// for (i = end - 1; i >= 0; --i) body(i)
+void EmitReverseLoop(llvm::IRBuilder<>& builder, Value* end, const std::function<void(Value*)>& body);
+void EmitIf(llvm::IRBuilder<>& builder, Value* condition, const std::function<void()>& body);
+
+// The places of an entry's frame.
+struct FrameLayout {
+  FrameLayout(const Plan& plan, const EntryPlan& entry) : plan(plan), entry(entry) {}
+
+  int Axis(const std::string& axis) const;
+  int ThreadIndex() const { return static_cast<int>(plan.axes.size()); }
+  int ThreadCount() const { return ThreadIndex() + 1; }
+  int Team() const { return ThreadIndex() + 2; }
+  int Packed() const { return ThreadIndex() + 3; }
+  int Buffer(int buffer) const { return ThreadIndex() + 4 + buffer; }
+  int Words() const { return Buffer(static_cast<int>(entry.buffers.size())); }
+
+  const Plan& plan;
+  const EntryPlan& entry;
+};
+
+// A function over a frame: reads it once, in the first block, which dominates everything.
+class FrameReader {
+ public:
+  // `loops` maps the loop numbers of offset terms to their indices. Instructions go before `entry_end`, the terminator of
+  // the first block.
+  FrameReader(const EmitTypes& types, const FrameLayout& layout, Value* frame, std::map<int, Value*> loops,
+              llvm::Instruction* entry_end);
+
+  Value* Axis(const std::string& axis);
+  Value* SizeValue(const Size& size);
+  Value* ThreadIndex() { return Word(layout_.ThreadIndex()); }
+  Value* ThreadCount() { return Word(layout_.ThreadCount()); }
+  // The address of a view's first element.
+  Value* Base(const View& view);
+  const FrameLayout& layout() const { return layout_; }
+  const EmitTypes& types() const { return types_; }
+
+ private:
+  Value* Word(int place);
+  Value* Buffer(int buffer);
+
+  const EmitTypes& types_;
+  const FrameLayout& layout_;
+  Value* frame_;
+  std::map<int, Value*> loops_;
+  llvm::IRBuilder<> builder_;
+  std::map<int, Value*> words_, buffers_;
+  std::map<std::pair<int64_t, std::vector<std::string>>, Value*> sizes_;
+};
+
+}  // namespace recurve
+
+#endif  // RECURVE_COMPILER_EMIT_FRAME_H_

@@ -1,0 +1,326 @@
+// compiler/emit_kernel.cpp: lane programs, and Map kernels: products, then a lane program on their sums.
+
+#include "compiler/emit_kernel.h"
+
+#include <algorithm>
+
+namespace recurve {
+
+using Kind = LaneInstruction::Kind;
+
+llvm::Function* EmitModule::NewFunction(const std::string& name, std::vector<llvm::Type*> parameters, bool keep_apart) {
+  llvm::FunctionType* type = llvm::FunctionType::get(llvm::Type::getVoidTy(types.context), parameters, false);
+  llvm::Function* function = llvm::Function::Create(type, llvm::GlobalValue::InternalLinkage, name, module);
+  function->addFnAttr(llvm::Attribute::NoUnwind);
+  if (keep_apart) function->addFnAttr(llvm::Attribute::NoInline);
+  // Wide registers even where the processor's default is to avoid them.
+  std::string bits = std::to_string(plan.machine.vector_bytes * 8);
+  function->addFnAttr("prefer-vector-width", bits);
+  function->addFnAttr("min-legal-vector-width", bits);
+  return function;
+}
+
+void EmitBarrier(llvm::IRBuilder<>& builder, const EmitTypes& types, Value* team) {
+  EmitIf(builder, builder.CreateICmpNE(team, llvm::ConstantPointerNull::get(types.pointer)), [&] {
+    // recurve_team: two sizes, then the function (runtime/abi.h).
+    Value* place = builder.CreateConstInBoundsGEP1_64(types.pointer, team, 2);
+    Value* barrier = builder.CreateLoad(types.pointer, place);
+    llvm::FunctionType* type = llvm::FunctionType::get(builder.getVoidTy(), {types.pointer}, false);
+    builder.CreateCall(type, barrier, {team});
+  });
+}
+
+Value* EmitVectorLoad(LaneBuilder& lanes, Value* pointer, Value* stride, const Size& known_stride) {
+  llvm::IRBuilder<>& builder = lanes.ir();
+  llvm::Align align(static_cast<uint64_t>(lanes.shape().element_bytes));
+  if (lanes.shape().width == 1) return builder.CreateAlignedLoad(lanes.element_type(), pointer, align);
+  if (known_stride == Size{}) return builder.CreateAlignedLoad(lanes.type(), pointer, align);
+  Value* vector = llvm::PoisonValue::get(lanes.type());
+  for (int i = 0; i < lanes.shape().width; ++i) {
+    Value* offset = builder.CreateMul(stride, llvm::ConstantInt::get(stride->getType(), i));
+    Value* address = builder.CreateGEP(lanes.element_type(), pointer, offset);
+    vector = builder.CreateInsertElement(vector, builder.CreateAlignedLoad(lanes.element_type(), address, align), i);
+  }
+  return vector;
+}
+
+void EmitVectorStore(LaneBuilder& lanes, Value* value, Value* pointer, Value* stride, const Size& known_stride) {
+  llvm::IRBuilder<>& builder = lanes.ir();
+  llvm::Align align(static_cast<uint64_t>(lanes.shape().element_bytes));
+  if (lanes.shape().width == 1 || known_stride == Size{}) {
+    builder.CreateAlignedStore(value, pointer, align);
+    return;
+  }
+  for (int i = 0; i < lanes.shape().width; ++i) {
+    Value* offset = builder.CreateMul(stride, llvm::ConstantInt::get(stride->getType(), i));
+    Value* address = builder.CreateGEP(lanes.element_type(), pointer, offset);
+    builder.CreateAlignedStore(builder.CreateExtractElement(value, i), address, align);
+  }
+}
+
+KernelEmitter::KernelEmitter(EmitModule& emit, const FrameLayout& layout, const Kernel& kernel,
+                             const std::vector<int>& loops, const std::string& name)
+    : emit_(emit), kernel_(kernel), builder_(emit.types.context) {
+  std::vector<llvm::Type*> parameters{emit.types.pointer};
+  parameters.insert(parameters.end(), loops.size(), emit.types.size);
+  function_ = emit.NewFunction(name, std::move(parameters), true);
+  entry_ = llvm::BasicBlock::Create(emit.types.context, "entry", function_);
+  llvm::BasicBlock* body = llvm::BasicBlock::Create(emit.types.context, "body", function_);
+  builder_.SetInsertPoint(entry_);
+  llvm::Instruction* entry_end = builder_.CreateBr(body);
+  builder_.SetInsertPoint(body);
+  std::map<int, Value*> indices;
+  for (size_t i = 0; i < loops.size(); ++i) indices[loops[i]] = function_->getArg(static_cast<unsigned>(i) + 1);
+  frame_.emplace(emit.types, layout, function_->getArg(0), std::move(indices), entry_end);
+}
+
+llvm::Function* KernelEmitter::Emit() {
+  switch (kernel_.kind) {
+    case KernelKind::kMap: EmitMap(); break;
+    case KernelKind::kReduce: EmitReduce(); break;
+    case KernelKind::kProduct: EmitProduct(); break;
+    case KernelKind::kScatter: EmitScatter(); break;
+  }
+  builder_.CreateRetVoid();
+  return function_;
+}
+
+// The address of the view's element at the indices; axes beyond them are at 0.
+Value* KernelEmitter::At(const View& view, const Indices& indices) {
+  Value*& base = bases_[&view];
+  if (base == nullptr) base = frame_->Base(view);
+  Value* offset = nullptr;
+  for (size_t i = 0; i < std::min(indices.size(), view.axes.size()); ++i) {
+    if (view.axes[i].stride.factor == 0) continue;
+    Value* term = builder_.CreateMul(indices[i], frame_->SizeValue(view.axes[i].stride));
+    offset = offset == nullptr ? term : builder_.CreateAdd(offset, term);
+  }
+  if (offset == nullptr) return base;
+  bool is_index = frame_->layout().entry.buffers[view.buffer].is_index;
+  return builder_.CreateGEP(is_index ? emit_.types.index : emit_.types.real, base, offset);
+}
+
+// Part `part` of `parts` of [0, count).
+KernelEmitter::Range KernelEmitter::Split(Value* count, Value* parts, Value* part) {
+  Value* next = builder_.CreateAdd(part, Word(1));
+  return {builder_.CreateUDiv(builder_.CreateMul(count, part), parts),
+          builder_.CreateUDiv(builder_.CreateMul(count, next), parts)};
+}
+
+// Loops over the first `count` axes, appending their indices.
+void KernelEmitter::EmitNest(const std::vector<Size>& extents, size_t count, Indices& indices,
+                             const std::function<void()>& body) {
+  std::function<void(size_t)> nest = [&](size_t axis) {
+    if (axis == count) return body();
+    EmitLoop(builder_, Word(0), frame_->SizeValue(extents[axis]), Word(1), [&](Value* i) {
+      indices.push_back(i);
+      nest(axis + 1);
+      indices.pop_back();
+    });
+  };
+  nest(0);
+}
+
+Value* KernelEmitter::Scratch(int64_t elements) {
+  llvm::IRBuilder<> builder(entry_, entry_->begin());
+  llvm::AllocaInst* memory = builder.CreateAlloca(emit_.types.real, Word(elements), "scratch");
+  memory->setAlignment(llvm::Align(RECURVE_ALIGNMENT));
+  return memory;
+}
+
+void KernelEmitter::CallBarrier() {
+  Value* place = builder_.CreateConstInBoundsGEP1_64(emit_.types.pointer, function_->getArg(0), frame_->layout().Team());
+  EmitBarrier(builder_, emit_.types, builder_.CreateLoad(emit_.types.pointer, place));
+}
+
+// ---- Lane programs -----------------------------------------------------------------------------------------------
+
+KernelEmitter::Row KernelEmitter::BeginRow(const Indices& indices) {
+  Row row;
+  for (const LaneInstruction& instruction : kernel_.program) {
+    Value* pointer = nullptr;
+    Value* scalar = nullptr;
+    switch (instruction.kind) {
+      case Kind::kLoad:
+        pointer = At(instruction.view, indices);
+        if (instruction.view.axes.back().stride.factor == 0) scalar = builder_.CreateLoad(emit_.types.real, pointer);
+        break;
+      case Kind::kGather: {
+        Value* index = builder_.CreateLoad(emit_.types.index, At(instruction.index, indices));
+        Value* offset = builder_.CreateMul(builder_.CreateSExtOrTrunc(index, emit_.types.size),
+                                           frame_->SizeValue(instruction.row_stride));
+        pointer = builder_.CreateGEP(emit_.types.real, At(instruction.view, indices), offset);
+        if (instruction.view.axes.back().stride.factor == 0) scalar = builder_.CreateLoad(emit_.types.real, pointer);
+        break;
+      }
+      case Kind::kOneHot: {
+        Value* index = builder_.CreateLoad(emit_.types.index, At(instruction.index, indices));
+        scalar = builder_.CreateSExtOrTrunc(index, emit_.types.size);
+        break;
+      }
+      case Kind::kConstant:
+      case Kind::kSum:
+      case Kind::kElementwise:
+      case Kind::kUnitIndex:
+      case Kind::kExtent: break;
+    }
+    row.pointers.push_back(pointer);
+    row.scalars.push_back(scalar);
+  }
+  Indices row_indices(indices.begin(), indices.begin() + static_cast<ptrdiff_t>(kernel_.rows.size()));
+  for (const LaneStore& store : kernel_.stores) row.stores.push_back(At(store.view, row_indices));
+  return row;
+}
+
+std::vector<Lane> KernelEmitter::RunProgram(LaneBuilder& lanes, const Row& row, Value* unit,
+                                            const std::function<Value*(LaneBuilder&, const LaneInstruction&)>& sum) {
+  std::vector<Lane> values;
+  // unit + offset + lane, as 32-bit integers: vocabularies and widths are far smaller.
+  auto unit_numbers = [&](int64_t offset) -> Value* {
+    Value* first = builder_.CreateIntCast(builder_.CreateAdd(unit, Word(offset)), builder_.getInt32Ty(), true);
+    if (lanes.shape().width == 1) return first;
+    std::vector<llvm::Constant*> numbers;
+    for (int i = 0; i < lanes.shape().width; ++i) numbers.push_back(builder_.getInt32(static_cast<uint32_t>(i)));
+    return builder_.CreateAdd(builder_.CreateVectorSplat(lanes.shape().width, first), llvm::ConstantVector::get(numbers));
+  };
+  for (size_t i = 0; i < kernel_.program.size(); ++i) {
+    const LaneInstruction& instruction = kernel_.program[i];
+    switch (instruction.kind) {
+      case Kind::kConstant: values.push_back(lanes.Constant(instruction.value)); break;
+      case Kind::kLoad:
+      case Kind::kGather: {
+        if (row.scalars[i] != nullptr) {
+          values.push_back(lanes.Splat(row.scalars[i]));
+          break;
+        }
+        Value* stride = StrideOf(instruction.view);
+        Value* pointer = builder_.CreateGEP(emit_.types.real, row.pointers[i], builder_.CreateMul(unit, stride));
+        values.push_back(lanes.Wrap(EmitVectorLoad(lanes, pointer, stride, instruction.view.axes.back().stride)));
+        break;
+      }
+      case Kind::kSum: values.push_back(lanes.Wrap(sum(lanes, instruction))); break;
+      case Kind::kElementwise: {
+        std::vector<Lane> operands;
+        for (int arg : instruction.args) operands.push_back(values[arg]);
+        values.push_back(lanes.Elementwise(instruction.op, operands));
+        break;
+      }
+      case Kind::kOneHot: {
+        Value* index = builder_.CreateIntCast(row.scalars[i], builder_.getInt32Ty(), true);
+        if (lanes.shape().width > 1) index = builder_.CreateVectorSplat(lanes.shape().width, index);
+        Value* equal = builder_.CreateICmpEQ(unit_numbers(instruction.offset), index);
+        values.push_back(lanes.Wrap(builder_.CreateSelect(equal, lanes.Constant(1).value, lanes.Constant(0).value)));
+        break;
+      }
+      case Kind::kUnitIndex:
+        values.push_back(lanes.Wrap(builder_.CreateSIToFP(unit_numbers(instruction.offset), lanes.type())));
+        break;
+      case Kind::kExtent:
+        values.push_back(lanes.Splat(builder_.CreateSIToFP(frame_->Axis(instruction.axis), emit_.types.real)));
+        break;
+    }
+  }
+  return values;
+}
+
+void KernelEmitter::RunStores(LaneBuilder& lanes, const Row& row, Value* unit, const std::vector<Lane>& values) {
+  for (size_t i = 0; i < kernel_.stores.size(); ++i) {
+    const LaneStore& store = kernel_.stores[i];
+    Value* stride = StrideOf(store.view);
+    Value* pointer = builder_.CreateGEP(emit_.types.real, row.stores[i], builder_.CreateMul(unit, stride));
+    EmitVectorStore(lanes, values[store.value].value, pointer, stride, store.view.axes.back().stride);
+  }
+}
+
+// ---- Map ---------------------------------------------------------------------------------------------------------
+
+// For a block of rows and a block of units: products into scratch, then the lane program row by row. Threads share the
+// blocks of units, or the rows where there are fewer blocks than threads.
+void KernelEmitter::EmitMap() {
+  const int lanes = kernel_.lanes, units = Units();
+  const int full_vectors = units / lanes, tail = units % lanes;
+  const int vectors = kernel_.products.empty() ? std::max(full_vectors, 1) : kernel_.vectors;
+  const int blocks = (units + lanes * vectors - 1) / (lanes * vectors);
+  std::vector<Value*> scratch;
+  for (const MapProduct& product : kernel_.products) {
+    scratch.push_back(Scratch(int64_t{kernel_.block_rows} * emit_.plan.panels[product.panels].columns() * lanes));
+  }
+
+  Value* rows = frame_->SizeValue(kernel_.rows.back());
+  Value* threads = frame_->ThreadCount();
+  Value* thread = frame_->ThreadIndex();
+  Value* by_blocks = builder_.CreateICmpSGE(Word(blocks), threads);
+  Range of_blocks = Split(Word(blocks), threads, thread), of_rows = Split(rows, threads, thread);
+  Value* block_begin = builder_.CreateSelect(by_blocks, of_blocks.begin, Word(0));
+  Value* block_end = builder_.CreateSelect(by_blocks, of_blocks.end, Word(blocks));
+  Value* row_begin = builder_.CreateSelect(by_blocks, Word(0), of_rows.begin);
+  Value* row_end = builder_.CreateSelect(by_blocks, rows, of_rows.end);
+
+  Indices outer;
+  EmitNest(kernel_.rows, kernel_.rows.size() - 1, outer, [&] {
+    Value* step = Word(kernel_.products.empty() ? 1 : kernel_.block_rows);
+    EmitLoop(builder_, row_begin, row_end, step, [&](Value* row) {
+      Value* count = kernel_.products.empty() ? Word(1) : Minimum(step, builder_.CreateSub(row_end, row));
+      EmitLoop(builder_, block_begin, block_end, Word(1), [&](Value* block) {
+        EmitProducts(scratch, outer, row, count, block);
+        Value* first_vector = builder_.CreateMul(block, Word(vectors));
+        Value* last_vector = Minimum(builder_.CreateAdd(first_vector, Word(vectors)), Word(full_vectors));
+        EmitLoop(builder_, Word(0), count, Word(1), [&](Value* r) {
+          Indices indices = outer;
+          indices.push_back(builder_.CreateAdd(row, r));
+          Row at = BeginRow(indices);
+          auto run = [&](int width, Value* vector) {
+            LaneBuilder lane_builder(builder_, emit_.Shape(width));
+            Value* unit = builder_.CreateMul(vector, Word(lanes));
+            auto sum = [&](LaneBuilder& narrow, const LaneInstruction& instruction) -> Value* {
+              int columns = emit_.plan.panels[kernel_.products[instruction.product].panels].columns();
+              Value* column = builder_.CreateAdd(builder_.CreateSub(vector, first_vector),
+                                                 Word(int64_t{instruction.group} * vectors));
+              Value* offset = builder_.CreateMul(
+                  builder_.CreateAdd(builder_.CreateMul(r, Word(columns)), column), Word(lanes));
+              Value* address = builder_.CreateGEP(emit_.types.real, scratch[instruction.product], offset);
+              return EmitVectorLoad(narrow, address, Word(1), Size{});
+            };
+            RunStores(lane_builder, at, unit, RunProgram(lane_builder, at, unit, sum));
+          };
+          if (full_vectors > 0) {
+            EmitLoop(builder_, first_vector, last_vector, Word(1), [&](Value* vector) { run(lanes, vector); });
+          }
+          if (tail == 0) return;
+          EmitIf(builder_, builder_.CreateICmpEQ(block, Word(blocks - 1)), [&] { run(tail, Word(full_vectors)); });
+        });
+      });
+    });
+  });
+}
+
+void KernelEmitter::EmitProducts(const std::vector<Value*>& scratch, const Indices& outer, Value* row, Value* count,
+                                 Value* block) {
+  for (size_t i = 0; i < kernel_.products.size(); ++i) {
+    const MapProduct& product = kernel_.products[i];
+    const Panels& panels = emit_.plan.panels[product.panels];
+    Indices indices = outer;
+    indices.push_back(row);
+    Value* left = At(product.left, indices);
+    const Size& row_stride = product.left.axes[product.left.axes.size() - 2].stride;
+    const Size& depth_stride = product.left.axes.back().stride;
+    std::optional<int64_t> constant;
+    if (depth_stride.axes.empty()) constant = depth_stride.factor;
+    Value* packed = builder_.CreateLoad(
+        emit_.types.pointer,
+        builder_.CreateConstInBoundsGEP1_64(emit_.types.pointer, function_->getArg(0), frame_->layout().Packed()));
+    Value* panel_offset = builder_.CreateAdd(Word(panels.offset), builder_.CreateMul(block, Word(panels.block_elements())));
+    int column = 0;
+    for (int chunk : panels.chunks) {
+      Value* chunk_offset = builder_.CreateAdd(panel_offset, Word(panels.depth * column * panels.lanes));
+      Value* panel = builder_.CreateGEP(emit_.types.real, packed, chunk_offset);
+      Value* sums = builder_.CreateGEP(emit_.types.real, scratch[i], Word(int64_t{column} * panels.lanes));
+      builder_.CreateCall(TileRows(emit_, chunk, panels.lanes, kernel_.tile_rows, constant),
+                          {left, frame_->SizeValue(row_stride), frame_->SizeValue(depth_stride), panel,
+                           Word(panels.depth), sums, Word(int64_t{panels.columns()} * panels.lanes), count});
+      column += chunk;
+    }
+  }
+}
+
+}  // namespace recurve

@@ -1,0 +1,103 @@
+// compiler/emit_kernel.h: one kernel as a function of the frame and the time indices around it.
+
+#ifndef RECURVE_COMPILER_EMIT_KERNEL_H_
+#define RECURVE_COMPILER_EMIT_KERNEL_H_
+
+#include <map>
+#include <optional>
+#include <vector>
+
+#include "compiler/emit_frame.h"
+#include "compiler/lanes.h"
+
+namespace recurve {
+
+// What the kernels of a module share: types and register tiles.
+struct EmitModule {
+  llvm::Module& module;
+  const Plan& plan;
+  EmitTypes types;
+  std::map<std::vector<int64_t>, llvm::Function*> tiles;
+
+  LaneShape Shape(int width) const { return {types.real_bytes, width, plan.machine.fused_multiply_add}; }
+  llvm::Function* NewFunction(const std::string& name, std::vector<llvm::Type*> parameters, bool keep_apart);
+};
+
+// A register tile over a range of rows (emit_tile.cpp): for rows r < count and columns c,
+//   scratch[r * scratch_stride + c] = sum over k < depth of a[r * a_row_stride + k * a_depth_stride] * panel[k][c]
+// where columns are vectors of `lanes` and the panel is [depth][columns][lanes].
+//   void(ptr a, word a_row_stride, word a_depth_stride, ptr panel, word depth, ptr scratch, word scratch_stride, word count)
+// `a_depth_stride` is ignored when it is known as `constant_depth_stride`.
+llvm::Function* TileRows(EmitModule& emit, int columns, int lanes, int tile_rows,
+                         std::optional<int64_t> constant_depth_stride);
+
+// Reads `width` elements at `stride` (elements) from `pointer`, or writes them.
+Value* EmitVectorLoad(LaneBuilder& lanes, Value* pointer, Value* stride, const Size& known_stride);
+void EmitVectorStore(LaneBuilder& lanes, Value* value, Value* pointer, Value* stride, const Size& known_stride);
+
+class KernelEmitter {
+ public:
+  // `loops`: the numbers of the loops around the call, outermost first.
+  KernelEmitter(EmitModule& emit, const FrameLayout& layout, const Kernel& kernel, const std::vector<int>& loops,
+                const std::string& name);
+
+  // void(ptr frame, word loop, ...)
+  llvm::Function* Emit();
+
+ private:
+  using Indices = std::vector<Value*>;
+  struct Range {
+    Value* begin;
+    Value* end;
+  };
+  // Addresses of the lane program for one row, at unit 0; and the scalars it reads there.
+  struct Row {
+    std::vector<Value*> pointers;  // per instruction: loads and gathers
+    std::vector<Value*> scalars;   // per instruction: loads without a unit stride, one-hot indices
+    std::vector<Value*> stores;
+  };
+
+  void EmitMap();
+  void EmitProducts(const std::vector<Value*>& scratch, const Indices& outer, Value* row, Value* count, Value* block);
+  void EmitReduce();
+  void EmitReduceRow(const Indices& rows, Value* first_unit, int vectors, int width);
+  void EmitReduceUnits(const Indices& rows);
+  std::vector<Value*> EmitCarriedLoop(Value* count, const std::vector<Value*>& initial,
+                                      const std::function<std::vector<Value*>(Value*, std::vector<Value*>)>& body);
+  void EmitProduct();
+  void PackRight(const Indices& depths, Value* depth_begin, Value* depth, Value* block, Value* panel);
+  void PackLeft(const Indices& outer, const Indices& depths, Value* row, Value* count, Value* depth_begin, Value* depth,
+                Value* left_block);
+  void EmitScatter();
+
+  // Lane programs.
+  Row BeginRow(const Indices& indices);
+  std::vector<Lane> RunProgram(LaneBuilder& lanes, const Row& row, Value* unit,
+                               const std::function<Value*(LaneBuilder&, const LaneInstruction&)>& sum);
+  void RunStores(LaneBuilder& lanes, const Row& row, Value* unit, const std::vector<Lane>& values);
+
+  Value* At(const View& view, const Indices& indices);
+  Value* StrideOf(const View& view) { return frame_->SizeValue(view.axes.back().stride); }
+  Range Split(Value* count, Value* parts, Value* part);
+  Value* Minimum(Value* a, Value* b) { return builder_.CreateSelect(builder_.CreateICmpSLT(a, b), a, b); }
+  void EmitNest(const std::vector<Size>& extents, size_t count, Indices& indices, const std::function<void()>& body);
+  llvm::ConstantInt* Word(int64_t value) const { return emit_.types.Word(value); }
+  Value* Scratch(int64_t elements);
+  void CallBarrier();
+  int Units() const { return static_cast<int>(kernel_.units.extent); }
+
+  EmitModule& emit_;
+  const Kernel& kernel_;
+  llvm::IRBuilder<> builder_;
+  std::map<const View*, Value*> bases_;
+  llvm::Function* function_ = nullptr;
+  llvm::BasicBlock* entry_ = nullptr;
+  std::optional<FrameReader> frame_;
+};
+
+// if (team) team->barrier(team)
+void EmitBarrier(llvm::IRBuilder<>& builder, const EmitTypes& types, Value* team);
+
+}  // namespace recurve
+
+#endif  // RECURVE_COMPILER_EMIT_KERNEL_H_

@@ -1,0 +1,165 @@
+// compiler/emit_product.cpp: products of two activations (weight gradients), and the packing of weights.
+//
+// The summed axis is walked in slices of `depth` terms. Of each slice the right side is packed into panels once, shared by
+// the threads; the left side is packed a block of rows at a time on the stack, in an order in which a register tile reads
+// it contiguously; and what a slice contributes is added to the result. Packing costs one pass over each side and spares
+// the strided reads of the tiles, whose lines would fall on few sets of the caches.
+// Source: Goto & van de Geijn 2008, Anatomy of high-performance matrix multiplication, ACM TOMS 34(3).
+
+#include "compiler/emit_kernel.h"
+
+namespace recurve {
+
+void KernelEmitter::EmitProduct() {
+  const int lanes = kernel_.lanes, vectors = kernel_.vectors, units = Units(), block_rows = kernel_.block_rows;
+  const int block_units = lanes * vectors;
+  const int blocks = (units + block_units - 1) / block_units, full = units / lanes, tail = units % lanes;
+  LaneBuilder wide(builder_, emit_.Shape(lanes)), narrow(builder_, emit_.Shape(tail > 0 ? tail : 1));
+  llvm::Type* real = emit_.types.real;
+  Value* scratch = Scratch(int64_t{block_rows} * block_units);
+  Value* left_block = Scratch(kernel_.depth * block_rows);
+  View panel_view{.buffer = kernel_.panel_buffer, .offset = {}, .axes = {}};
+  Value* panel = At(panel_view, {});
+  const int64_t panel_block = kernel_.depth * block_units;
+
+  Value* rows = frame_->SizeValue(kernel_.rows.back());
+  Value* depth_total = frame_->SizeValue(kernel_.reduced.back());
+  size_t outer_rows = kernel_.rows.size() - 1, outer_depths = kernel_.reduced.size() - 1;
+  Range own_blocks = Split(Word(blocks), frame_->ThreadCount(), frame_->ThreadIndex());
+  Value* row_blocks = builder_.CreateUDiv(builder_.CreateAdd(rows, Word(block_rows - 1)), Word(block_rows));
+  Range own_rows = Split(row_blocks, frame_->ThreadCount(), frame_->ThreadIndex());
+
+  Indices outer;
+  EmitNest(kernel_.rows, outer_rows, outer, [&] {
+    Indices depths;
+    EmitNest(kernel_.reduced, outer_depths, depths, [&] {
+      EmitLoop(builder_, Word(0), depth_total, Word(kernel_.depth), [&](Value* depth_begin) {
+        Value* depth = Minimum(Word(kernel_.depth), builder_.CreateSub(depth_total, depth_begin));
+        Value* first = builder_.CreateICmpEQ(depth_begin, Word(0));
+        for (Value* index : depths) first = builder_.CreateAnd(first, builder_.CreateICmpEQ(index, Word(0)));
+        CallBarrier();
+        EmitLoop(builder_, own_blocks.begin, own_blocks.end, Word(1), [&](Value* block) {
+          PackRight(depths, depth_begin, depth, block,
+                    builder_.CreateGEP(real, panel, builder_.CreateMul(block, Word(panel_block))));
+        });
+        CallBarrier();
+        EmitLoop(builder_, own_rows.begin, own_rows.end, Word(1), [&](Value* row_block) {
+          Value* row = builder_.CreateMul(row_block, Word(block_rows));
+          Value* count = Minimum(Word(block_rows), builder_.CreateSub(rows, row));
+          PackLeft(outer, depths, row, count, depth_begin, depth, left_block);
+          EmitLoop(builder_, Word(0), Word(blocks), Word(1), [&](Value* block) {
+            Value* block_panel = builder_.CreateGEP(real, panel, builder_.CreateMul(block, Word(panel_block)));
+            int column = 0;
+            for (int chunk : kernel_.chunks) {
+              Value* chunk_panel = builder_.CreateGEP(real, block_panel,
+                                                      builder_.CreateMul(depth, Word(int64_t{column} * lanes)));
+              Value* sums = builder_.CreateGEP(real, scratch, Word(int64_t{column} * lanes));
+              builder_.CreateCall(TileRows(emit_, chunk, lanes, kernel_.tile_rows, block_rows),
+                                  {left_block, Word(1), Word(block_rows), chunk_panel, depth, sums, Word(block_units), count});
+              column += chunk;
+            }
+            Value* first_vector = builder_.CreateMul(block, Word(vectors));
+            Value* last_vector = Minimum(builder_.CreateAdd(first_vector, Word(vectors)), Word(full));
+            EmitLoop(builder_, Word(0), count, Word(1), [&](Value* r) {
+              Indices indices = outer;
+              indices.push_back(builder_.CreateAdd(row, r));
+              Value* out = At(kernel_.out, indices);
+              auto add = [&](LaneBuilder& builder, Value* vector) {
+                Value* stride = StrideOf(kernel_.out);
+                const Size& known = kernel_.out.axes.back().stride;
+                Value* unit = builder_.CreateMul(vector, Word(lanes));
+                Value* pointer = builder_.CreateGEP(real, out, builder_.CreateMul(unit, stride));
+                Value* offset = builder_.CreateAdd(
+                    builder_.CreateMul(r, Word(block_units)),
+                    builder_.CreateMul(builder_.CreateSub(vector, first_vector), Word(lanes)));
+                Value* sum = EmitVectorLoad(builder, builder_.CreateGEP(real, scratch, offset), Word(1), Size{});
+                Value* present = EmitVectorLoad(builder, pointer, stride, known);
+                present = builder_.CreateSelect(first, builder.Constant(0).value, present);
+                EmitVectorStore(builder, builder_.CreateFAdd(present, sum), pointer, stride, known);
+              };
+              if (full > 0) {
+                EmitLoop(builder_, first_vector, last_vector, Word(1), [&](Value* vector) { add(wide, vector); });
+              }
+              if (tail == 0) return;
+              EmitIf(builder_, builder_.CreateICmpEQ(block, Word(blocks - 1)), [&] { add(narrow, Word(full)); });
+            });
+          });
+        });
+      });
+    });
+  });
+}
+
+// panel[chunk][k][column][lane] = right[depth_begin + k][units of the block], zero beyond the last unit.
+void KernelEmitter::PackRight(const Indices& depths, Value* depth_begin, Value* depth, Value* block, Value* panel) {
+  const int lanes = kernel_.lanes, vectors = kernel_.vectors, units = Units();
+  const int full = units / lanes, tail = units % lanes;
+  llvm::Type* real = emit_.types.real;
+  LaneBuilder wide(builder_, emit_.Shape(lanes)), narrow(builder_, emit_.Shape(tail > 0 ? tail : 1));
+  Value* stride = StrideOf(kernel_.right);
+  const Size& known = kernel_.right.axes.back().stride;
+  Value* first_vector = builder_.CreateMul(block, Word(vectors));
+  EmitLoop(builder_, Word(0), depth, Word(1), [&](Value* k) {
+    Indices indices = depths;
+    indices.push_back(builder_.CreateAdd(depth_begin, k));
+    Value* from = At(kernel_.right, indices);
+    int column = 0;
+    for (int chunk : kernel_.chunks) {
+      Value* chunk_panel = builder_.CreateAdd(builder_.CreateMul(depth, Word(int64_t{column} * lanes)),
+                                              builder_.CreateMul(k, Word(int64_t{chunk} * lanes)));
+      for (int c = 0; c < chunk; ++c) {
+        Value* vector = builder_.CreateAdd(first_vector, Word(column + c));
+        Value* to = builder_.CreateGEP(real, panel, builder_.CreateAdd(chunk_panel, Word(int64_t{c} * lanes)));
+        Value* source = builder_.CreateGEP(
+            real, from, builder_.CreateMul(builder_.CreateMul(vector, Word(lanes)), stride));
+        auto copy = [&](LaneBuilder& builder) {
+          EmitVectorStore(builder, EmitVectorLoad(builder, source, stride, known), to, Word(1), Size{});
+        };
+        Value* whole = builder_.CreateICmpSLT(vector, Word(full));
+        EmitIf(builder_, builder_.CreateNot(whole), [&] {
+          EmitVectorStore(wide, wide.Constant(0).value, to, Word(1), Size{});
+          if (tail > 0) EmitIf(builder_, builder_.CreateICmpEQ(vector, Word(full)), [&] { copy(narrow); });
+        });
+        EmitIf(builder_, whole, [&] { copy(wide); });
+      }
+      column += chunk;
+    }
+  });
+}
+
+// left_block[k][r] = left[row + r][depth_begin + k], rows contiguous.
+void KernelEmitter::PackLeft(const Indices& outer, const Indices& depths, Value* row, Value* count, Value* depth_begin,
+                             Value* depth, Value* left_block) {
+  llvm::Type* real = emit_.types.real;
+  LaneBuilder wide(builder_, emit_.Shape(kernel_.lanes)), one(builder_, emit_.Shape(1));
+  Indices indices = outer;
+  indices.push_back(row);
+  for (Value* index : depths) indices.push_back(index);
+  indices.push_back(depth_begin);
+  Value* from = At(kernel_.left, indices);
+  const Size& row_size = kernel_.left.axes[kernel_.rows.size() - 1].stride;
+  Value* row_stride = frame_->SizeValue(row_size);
+  Value* depth_stride = StrideOf(kernel_.left);
+  auto copy = [&](LaneBuilder& builder, Value* k, Value* r) {
+    Value* offset = builder_.CreateAdd(builder_.CreateMul(k, depth_stride), builder_.CreateMul(r, row_stride));
+    Value* to = builder_.CreateGEP(real, left_block,
+                                   builder_.CreateAdd(builder_.CreateMul(k, Word(kernel_.block_rows)), r));
+    Value* value = EmitVectorLoad(builder, builder_.CreateGEP(real, from, offset), row_stride, row_size);
+    EmitVectorStore(builder, value, to, Word(1), Size{});
+  };
+  // Whole vectors of rows where rows are contiguous; otherwise, and for the last block, one by one.
+  Value* by_vectors = builder_.CreateAnd(builder_.getInt1(row_size == Size{}),
+                                         builder_.CreateICmpEQ(count, Word(kernel_.block_rows)));
+  EmitIf(builder_, by_vectors, [&] {
+    EmitLoop(builder_, Word(0), depth, Word(1), [&](Value* k) {
+      for (int r = 0; r < kernel_.block_rows; r += kernel_.lanes) copy(wide, k, Word(r));
+    });
+  });
+  EmitIf(builder_, builder_.CreateNot(by_vectors), [&] {
+    EmitLoop(builder_, Word(0), depth, Word(1), [&](Value* k) {
+      EmitLoop(builder_, Word(0), count, Word(1), [&](Value* r) { copy(one, k, r); });
+    });
+  });
+}
+
+}  // namespace recurve

@@ -1,0 +1,221 @@
+// compiler/emit_reduce.cpp: Reduce kernels (sums and maxima over axes) and Scatter kernels.
+//
+// Every result is summed by one thread in one order, so that it has the same bits for any number of threads.
+
+#include <limits>
+
+#include "compiler/emit_kernel.h"
+
+namespace recurve {
+namespace {
+
+ir::Op Combiner(ReduceKind kind) { return kind == ReduceKind::kSum ? ir::Op::kAdd : ir::Op::kMax; }
+
+double Identity(ReduceKind kind) {
+  return kind == ReduceKind::kSum ? 0.0 : -std::numeric_limits<double>::infinity();
+}
+
+}  // namespace
+
+void KernelEmitter::EmitReduce() {
+  Range split = Split(frame_->SizeValue(kernel_.rows.front()), frame_->ThreadCount(), frame_->ThreadIndex());
+  Indices rows;
+  EmitLoop(builder_, split.begin, split.end, Word(1), [&](Value* first) {
+    rows.push_back(first);
+    std::vector<Size> inner(kernel_.rows.begin() + 1, kernel_.rows.end());
+    EmitNest(inner, inner.size(), rows, [&] {
+      if (kernel_.reduce_units) {
+        EmitReduceUnits(rows);
+        return;
+      }
+      // Units are results: as many vectors side by side as the plan says, then single ones, then the rest of a vector.
+      const int lanes = kernel_.lanes, vectors = kernel_.vectors, units = Units();
+      const int wide = units / (lanes * vectors) * vectors, full = units / lanes, tail = units % lanes;
+      if (vectors > 1 && wide > 0) {
+        EmitLoop(builder_, Word(0), Word(wide), Word(vectors), [&](Value* vector) {
+          EmitReduceRow(rows, builder_.CreateMul(vector, Word(lanes)), vectors, lanes);
+        });
+      }
+      int done = vectors > 1 ? wide : 0;
+      if (full > done) {
+        EmitLoop(builder_, Word(done), Word(full), Word(1), [&](Value* vector) {
+          EmitReduceRow(rows, builder_.CreateMul(vector, Word(lanes)), 1, lanes);
+        });
+      }
+      if (tail > 0) EmitReduceRow(rows, Word(int64_t{full} * lanes), 1, tail);
+    });
+    rows.pop_back();
+  });
+}
+
+// Results [first_unit, first_unit + vectors * width) of one row: a loop over the reduced axes with the sums in memory
+// that LLVM keeps in registers only for a single reduced axis, so that they are carried here by hand.
+void KernelEmitter::EmitReduceRow(const Indices& rows, Value* first_unit, int vectors, int width) {
+  LaneBuilder lanes(builder_, emit_.Shape(width));
+  Value* identity = lanes.Constant(Identity(kernel_.reduce)).value;
+  // Sums over all but the last reduced axis live in stack slots; those over the last one in registers.
+  std::vector<Value*> slots;
+  {
+    llvm::IRBuilder<> builder(entry_, entry_->begin());
+    for (int v = 0; v < vectors; ++v) slots.push_back(builder.CreateAlloca(lanes.type()));
+  }
+  for (Value* slot : slots) builder_.CreateStore(identity, slot);
+  Indices indices = rows;
+  size_t outer = kernel_.reduced.empty() ? 0 : kernel_.reduced.size() - 1;
+  EmitNest(kernel_.reduced, outer, indices, [&] {
+    auto accumulate = [&](const std::vector<Value*>& sums) {
+      Row row = BeginRow(indices);
+      std::vector<Value*> next;
+      for (int v = 0; v < vectors; ++v) {
+        Value* unit = builder_.CreateAdd(first_unit, Word(int64_t{v} * width));
+        Lane value = RunProgram(lanes, row, unit, nullptr)[kernel_.stores[0].value];
+        next.push_back(lanes.Elementwise(Combiner(kernel_.reduce), {{lanes.Wrap(sums[v]), value}}).value);
+      }
+      return next;
+    };
+    std::vector<Value*> sums;
+    for (Value* slot : slots) sums.push_back(builder_.CreateLoad(lanes.type(), slot));
+    if (kernel_.reduced.empty()) {
+      sums = accumulate(sums);
+    } else {
+      sums = EmitCarriedLoop(frame_->SizeValue(kernel_.reduced.back()), sums, [&](Value* i, std::vector<Value*> carried) {
+        indices.push_back(i);
+        std::vector<Value*> next = accumulate(carried);
+        indices.pop_back();
+        return next;
+      });
+    }
+    for (int v = 0; v < vectors; ++v) builder_.CreateStore(sums[v], slots[v]);
+  });
+  const View& out = kernel_.stores[0].view;
+  Value* stride = StrideOf(out);
+  for (int v = 0; v < vectors; ++v) {
+    Value* unit = builder_.CreateAdd(first_unit, Word(int64_t{v} * width));
+    Value* pointer = builder_.CreateGEP(emit_.types.real, At(out, rows), builder_.CreateMul(unit, stride));
+    EmitVectorStore(lanes, builder_.CreateLoad(lanes.type(), slots[v]), pointer, stride, out.axes.back().stride);
+  }
+}
+
+// One result: lanes run along the units, which may be a run-time size; the lanes are folded at the end.
+void KernelEmitter::EmitReduceUnits(const Indices& rows) {
+  LaneBuilder wide(builder_, emit_.Shape(kernel_.lanes)), narrow(builder_, emit_.Shape(1));
+  Value* units = frame_->SizeValue(SizeOf(kernel_.units));
+  Value* full = builder_.CreateMul(builder_.CreateUDiv(units, Word(kernel_.lanes)), Word(kernel_.lanes));
+  Value* identity = narrow.Constant(Identity(kernel_.reduce)).value;
+  llvm::IRBuilder<> at_entry(entry_, entry_->begin());
+  Value* wide_slot = at_entry.CreateAlloca(wide.type());
+  Value* narrow_slot = at_entry.CreateAlloca(narrow.type());
+  builder_.CreateStore(wide.Constant(Identity(kernel_.reduce)).value, wide_slot);
+  builder_.CreateStore(identity, narrow_slot);
+  ir::Op combine = Combiner(kernel_.reduce);
+  Indices indices = rows;
+  EmitNest(kernel_.reduced, kernel_.reduced.size(), indices, [&] {
+    Row row = BeginRow(indices);
+    auto run = [&](LaneBuilder& lanes, Value* slot, Value* begin, Value* end, int step) {
+      Value* start = builder_.CreateLoad(lanes.type(), slot);
+      Value* count = builder_.CreateUDiv(builder_.CreateSub(end, begin), Word(step));
+      Value* sum = EmitCarriedLoop(count, {start}, [&](Value* i, std::vector<Value*> carried) {
+        Value* unit = builder_.CreateAdd(begin, builder_.CreateMul(i, Word(step)));
+        Lane value = RunProgram(lanes, row, unit, nullptr)[kernel_.stores[0].value];
+        return std::vector<Value*>{lanes.Elementwise(combine, {{lanes.Wrap(carried[0]), value}}).value};
+      })[0];
+      builder_.CreateStore(sum, slot);
+    };
+    run(wide, wide_slot, Word(0), full, kernel_.lanes);
+    if (kernel_.lanes > 1) run(narrow, narrow_slot, full, units, 1);
+  });
+  Lane folded = wide.Wrap(builder_.CreateLoad(wide.type(), wide_slot));
+  Value* across = kernel_.reduce == ReduceKind::kSum ? wide.HorizontalSum(folded) : wide.HorizontalMax(folded);
+  Lane rest = narrow.Wrap(builder_.CreateLoad(narrow.type(), narrow_slot));
+  Value* result = narrow.Elementwise(combine, {{narrow.Wrap(across), rest}}).value;
+  builder_.CreateAlignedStore(result, At(kernel_.stores[0].view, rows),
+                              llvm::Align(static_cast<uint64_t>(emit_.types.real_bytes)));
+}
+
+// for (i = 0; i < count; ++i) carried = body(i, carried); returns what is carried out, `initial` for no iteration.
+std::vector<Value*> KernelEmitter::EmitCarriedLoop(
+    Value* count, const std::vector<Value*>& initial,
+    const std::function<std::vector<Value*>(Value*, std::vector<Value*>)>& body) {
+  llvm::BasicBlock* before = builder_.GetInsertBlock();
+  llvm::BasicBlock* head = llvm::BasicBlock::Create(emit_.types.context, "sum", function_);
+  llvm::BasicBlock* after = llvm::BasicBlock::Create(emit_.types.context, "summed");
+  builder_.CreateCondBr(builder_.CreateICmpSLT(Word(0), count), head, after);
+  builder_.SetInsertPoint(head);
+  llvm::PHINode* i = builder_.CreatePHI(emit_.types.size, 2);
+  i->addIncoming(Word(0), before);
+  std::vector<llvm::PHINode*> carried;
+  for (Value* value : initial) {
+    carried.push_back(builder_.CreatePHI(value->getType(), 2));
+    carried.back()->addIncoming(value, before);
+  }
+  std::vector<Value*> next = body(i, std::vector<Value*>(carried.begin(), carried.end()));
+  Value* next_i = builder_.CreateAdd(i, Word(1));
+  llvm::BasicBlock* latch = builder_.GetInsertBlock();
+  i->addIncoming(next_i, latch);
+  for (size_t v = 0; v < carried.size(); ++v) carried[v]->addIncoming(next[v], latch);
+  builder_.CreateCondBr(builder_.CreateICmpSLT(next_i, count), head, after);
+  function_->insert(function_->end(), after);
+  builder_.SetInsertPoint(after);
+  std::vector<Value*> results;
+  for (size_t v = 0; v < initial.size(); ++v) {
+    llvm::PHINode* result = builder_.CreatePHI(initial[v]->getType(), 2);
+    result->addIncoming(initial[v], before);
+    result->addIncoming(next[v], latch);
+    results.push_back(result);
+  }
+  return results;
+}
+
+// table[index[row]] += updates[row], by one thread: rows may meet in the table.
+void KernelEmitter::EmitScatter() {
+  const int lanes = kernel_.lanes, units = Units();
+  const int full = units / lanes, tail = units % lanes;
+  auto for_units = [&](const std::function<void(LaneBuilder&, Value*)>& body) {
+    LaneBuilder wide(builder_, emit_.Shape(lanes)), narrow(builder_, emit_.Shape(std::max(tail, 1)));
+    if (full > 0) {
+      EmitLoop(builder_, Word(0), Word(full), Word(1),
+               [&](Value* vector) { body(wide, builder_.CreateMul(vector, Word(lanes))); });
+    }
+    if (tail > 0) body(narrow, Word(int64_t{full} * lanes));
+  };
+  const Size& out_stride = kernel_.out.axes.back().stride;
+  Value* table_stride = frame_->SizeValue(kernel_.table.stride);
+  EmitIf(builder_, builder_.CreateICmpEQ(frame_->ThreadIndex(), Word(0)), [&] {
+    EmitLoop(builder_, Word(0), frame_->SizeValue(SizeOf(kernel_.table.extent)), Word(1), [&](Value* table_row) {
+      // Axes of the index have stride 0 here, so only those of a row of the table are walked.
+      std::vector<Size> extents = kernel_.rows;
+      for (size_t i = 0; i < extents.size(); ++i) {
+        if (kernel_.out.axes[i].stride.factor == 0) extents[i] = Size{};
+      }
+      Indices indices;
+      EmitNest(extents, extents.size(), indices, [&] {
+        Value* row = builder_.CreateGEP(emit_.types.real, At(kernel_.out, indices),
+                                        builder_.CreateMul(table_row, table_stride));
+        for_units([&](LaneBuilder& builder, Value* unit) {
+          Value* stride = StrideOf(kernel_.out);
+          Value* pointer = builder_.CreateGEP(emit_.types.real, row, builder_.CreateMul(unit, stride));
+          EmitVectorStore(builder, builder.Constant(0).value, pointer, stride, out_stride);
+        });
+      });
+    });
+    Indices indices;
+    EmitNest(kernel_.rows, kernel_.rows.size(), indices, [&] {
+      Value* index = builder_.CreateLoad(emit_.types.index, At(kernel_.left, indices));
+      Value* offset = builder_.CreateMul(builder_.CreateSExtOrTrunc(index, emit_.types.size), table_stride);
+      Value* row = builder_.CreateGEP(emit_.types.real, At(kernel_.out, indices), offset);
+      Value* update = At(kernel_.right, indices);
+      for_units([&](LaneBuilder& builder, Value* unit) {
+        Value* stride = StrideOf(kernel_.out);
+        Value* update_stride = StrideOf(kernel_.right);
+        Value* pointer = builder_.CreateGEP(emit_.types.real, row, builder_.CreateMul(unit, stride));
+        Value* from = builder_.CreateGEP(emit_.types.real, update, builder_.CreateMul(unit, update_stride));
+        Lane added = builder.Wrap(EmitVectorLoad(builder, from, update_stride, kernel_.right.axes.back().stride));
+        Lane present = builder.Wrap(EmitVectorLoad(builder, pointer, stride, out_stride));
+        Lane sum = builder.Elementwise(ir::Op::kAdd, {{present, added}});
+        EmitVectorStore(builder, sum.value, pointer, stride, out_stride);
+      });
+    });
+  });
+}
+
+}  // namespace recurve

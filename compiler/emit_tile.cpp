@@ -1,0 +1,134 @@
+// compiler/emit_tile.cpp: register tiles: the loops in which nearly all time is spent.
+//
+// A tile's sums are SSA values carried by the loop over the summed axis. Of the two factors the shorter side is loaded
+// first and held, the longer one streamed, since LLVM keeps that order and so the number of live registers. Rows are
+// split evenly (16 rows by at most 6 are 6 + 5 + 5), so that no tile is nearly empty.
+
+#include "compiler/emit_kernel.h"
+
+namespace recurve {
+namespace {
+
+// void(ptr a, word a_row_stride, word a_depth_stride, ptr panel, word depth, ptr scratch, word scratch_stride)
+llvm::Function* Tile(EmitModule& emit, int rows, int columns, int lanes, std::optional<int64_t> depth_stride) {
+  llvm::Function*& function = emit.tiles[{rows, columns, lanes, depth_stride.value_or(-1)}];
+  if (function != nullptr) return function;
+  const EmitTypes& types = emit.types;
+  function = emit.NewFunction("tile", {types.pointer, types.size, types.size, types.pointer, types.size, types.pointer,
+                                       types.size}, true);
+  Value* a = function->getArg(0);
+  Value* a_row_stride = function->getArg(1);
+  Value* a_depth_stride = depth_stride ? types.Word(*depth_stride) : static_cast<Value*>(function->getArg(2));
+  Value* panel = function->getArg(3);
+  Value* depth = function->getArg(4);
+  Value* scratch = function->getArg(5);
+  Value* scratch_stride = function->getArg(6);
+
+  llvm::IRBuilder<> builder(llvm::BasicBlock::Create(types.context, "entry", function));
+  LaneBuilder lane_builder(builder, emit.Shape(lanes));
+  std::vector<Value*> row_pointers{a};
+  for (int r = 1; r < rows; ++r) row_pointers.push_back(builder.CreateGEP(types.real, row_pointers.back(), a_row_stride));
+  llvm::BasicBlock* before = builder.GetInsertBlock();
+  llvm::BasicBlock* loop = llvm::BasicBlock::Create(types.context, "loop", function);
+  llvm::BasicBlock* after = llvm::BasicBlock::Create(types.context, "after", function);
+  builder.CreateBr(loop);
+  builder.SetInsertPoint(loop);
+  llvm::PHINode* k = builder.CreatePHI(types.size, 2);
+  k->addIncoming(types.Word(0), before);
+  std::vector<llvm::PHINode*> sums;
+  for (int i = 0; i < rows * columns; ++i) {
+    sums.push_back(builder.CreatePHI(lane_builder.type(), 2));
+    sums.back()->addIncoming(lane_builder.Constant(0).value, before);
+  }
+  Value* a_offset = builder.CreateMul(k, a_depth_stride);
+  Value* panel_row = builder.CreateGEP(types.real, panel, builder.CreateMul(k, types.Word(int64_t{columns} * lanes)));
+  auto load_a = [&](int r) {
+    return lane_builder.Splat(builder.CreateLoad(types.real, builder.CreateGEP(types.real, row_pointers[r], a_offset)));
+  };
+  auto load_panel = [&](int c) {
+    Value* address = builder.CreateConstInBoundsGEP1_64(types.real, panel_row, int64_t{c} * lanes);
+    return lane_builder.Wrap(builder.CreateAlignedLoad(
+        lane_builder.type(), address, llvm::Align(static_cast<uint64_t>(types.real_bytes) * (lanes & -lanes))));
+  };
+  std::vector<Value*> next(sums.size());
+  auto multiply = [&](int r, int c, Lane x, Lane y) {
+    next[r * columns + c] = lane_builder.FusedMultiplyAdd(x, y, lane_builder.Wrap(sums[r * columns + c])).value;
+  };
+  std::vector<Lane> held;
+  if (rows <= columns) {
+    for (int r = 0; r < rows; ++r) held.push_back(load_a(r));
+    for (int c = 0; c < columns; ++c) {
+      Lane streamed = load_panel(c);
+      for (int r = 0; r < rows; ++r) multiply(r, c, held[r], streamed);
+    }
+  } else {
+    for (int c = 0; c < columns; ++c) held.push_back(load_panel(c));
+    for (int r = 0; r < rows; ++r) {
+      Lane streamed = load_a(r);
+      for (int c = 0; c < columns; ++c) multiply(r, c, streamed, held[c]);
+    }
+  }
+  for (size_t i = 0; i < sums.size(); ++i) sums[i]->addIncoming(next[i], loop);
+  Value* next_k = builder.CreateAdd(k, types.Word(1));
+  k->addIncoming(next_k, loop);
+  builder.CreateCondBr(builder.CreateICmpSLT(next_k, depth), loop, after);
+  builder.SetInsertPoint(after);
+  for (int r = 0; r < rows; ++r) {
+    for (int c = 0; c < columns; ++c) {
+      Value* offset = builder.CreateAdd(builder.CreateMul(types.Word(r), scratch_stride), types.Word(int64_t{c} * lanes));
+      builder.CreateAlignedStore(next[r * columns + c], builder.CreateGEP(types.real, scratch, offset),
+                                 llvm::Align(static_cast<uint64_t>(types.real_bytes) * (lanes & -lanes)));
+    }
+  }
+  builder.CreateRetVoid();
+  return function;
+}
+
+}  // namespace
+
+llvm::Function* TileRows(EmitModule& emit, int columns, int lanes, int tile_rows,
+                         std::optional<int64_t> constant_depth_stride) {
+  llvm::Function*& function = emit.tiles[{columns, lanes, tile_rows, constant_depth_stride.value_or(-1), 0}];
+  if (function != nullptr) return function;
+  std::vector<llvm::Function*> tiles;
+  for (int rows = 1; rows <= tile_rows; ++rows) tiles.push_back(Tile(emit, rows, columns, lanes, constant_depth_stride));
+  const EmitTypes& types = emit.types;
+  llvm::Function* result = emit.NewFunction("tile_rows", {types.pointer, types.size, types.size, types.pointer,
+                                                          types.size, types.pointer, types.size, types.size}, true);
+  llvm::IRBuilder<> builder(llvm::BasicBlock::Create(types.context, "entry", result));
+  Value* a = result->getArg(0);
+  Value* scratch = result->getArg(5);
+  Value* count = result->getArg(7);
+  Value* most = types.Word(tile_rows);
+  Value* number = builder.CreateUDiv(builder.CreateAdd(count, types.Word(tile_rows - 1)), most);
+  Value* base = builder.CreateUDiv(count, number);
+  Value* longer = builder.CreateSub(count, builder.CreateMul(base, number));  // tiles of base + 1 rows, first
+  EmitLoop(builder, types.Word(0), number, types.Word(1), [&](Value* tile) {
+    Value* is_longer = builder.CreateICmpSLT(tile, longer);
+    Value* rows = builder.CreateAdd(base, builder.CreateZExt(is_longer, types.size));
+    Value* first = builder.CreateAdd(builder.CreateMul(tile, base), builder.CreateSelect(is_longer, tile, longer));
+    Value* a_first = builder.CreateGEP(types.real, a, builder.CreateMul(first, result->getArg(1)));
+    Value* scratch_first = builder.CreateGEP(types.real, scratch, builder.CreateMul(first, result->getArg(6)));
+    llvm::BasicBlock* done = llvm::BasicBlock::Create(types.context, "done");
+    llvm::SwitchInst* choose = nullptr;
+    for (int r = tile_rows; r >= 1; --r) {
+      llvm::BasicBlock* block = llvm::BasicBlock::Create(types.context, "rows", result);
+      if (choose == nullptr) {
+        choose = builder.CreateSwitch(rows, block, tile_rows - 1);
+      } else {
+        choose->addCase(types.Word(r), block);
+      }
+      builder.SetInsertPoint(block);
+      builder.CreateCall(tiles[r - 1], {a_first, result->getArg(1), result->getArg(2), result->getArg(3),
+                                        result->getArg(4), scratch_first, result->getArg(6)});
+      builder.CreateBr(done);
+    }
+    result->insert(result->end(), done);
+    builder.SetInsertPoint(done);
+  });
+  builder.CreateRetVoid();
+  emit.tiles[{columns, lanes, tile_rows, constant_depth_stride.value_or(-1), 0}] = result;
+  return result;
+}
+
+}  // namespace recurve

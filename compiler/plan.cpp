@@ -1,0 +1,286 @@
+// compiler/plan.cpp: entries: slots, tape, packed weights, and the graph of each as statements.
+
+#include "compiler/plan.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+
+#include "compiler/plan_block.h"
+#include "compiler/plan_view.h"
+
+namespace recurve {
+namespace {
+
+constexpr int64_t kAlignElements = 16;  // RECURVE_ALIGNMENT in the smallest elements
+
+int64_t AlignUp(int64_t elements) { return (elements + kAlignElements - 1) / kAlignElements * kAlignElements; }
+
+bool IsTape(const std::string& output) {
+  return output.starts_with("tape") && output.size() > 4 && output.find_first_not_of("0123456789", 4) == std::string::npos;
+}
+
+recurve_slot_kind SlotKindOf(ir::Role role) {
+  switch (role) {
+    case ir::Role::kData:
+    case ir::Role::kCarry:
+    case ir::Role::kElement:
+    case ir::Role::kInvariant: return RECURVE_SLOT_INPUT;
+    case ir::Role::kParameter: return RECURVE_SLOT_PARAMETER;
+    case ir::Role::kConstant: return RECURVE_SLOT_CONSTANT;
+    case ir::Role::kState: return RECURVE_SLOT_STATE;
+    case ir::Role::kAdjoint: return RECURVE_SLOT_ADJOINT;
+    case ir::Role::kTape: return RECURVE_SLOT_TAPE;
+    case ir::Role::kPacked: return RECURVE_SLOT_PACKED;
+  }
+  return RECURVE_SLOT_INPUT;
+}
+
+// Elements of one step of a sequence; a tape region keeps that much free on either side.
+Size GuardOf(const ir::Shape& shape) {
+  return shape.empty() || shape.front().is_constant() ? Size{0, {}} : SizeOf(ir::Shape(shape.begin() + 1, shape.end()));
+}
+
+class EntryPlanner {
+ public:
+  EntryPlanner(Plan& plan, EntryGraph entry) : plan_(plan), graph_(std::move(entry.graph)) {
+    entry_.name = std::move(entry.name);
+    context_.plan = &plan;
+    context_.entry = &entry_;
+    context_.packs = entry_.name != "pack";
+  }
+
+  EntryPlan Run() {
+    for (const std::string& axis : plan_.axes) entry_.slots.push_back({.name = axis, .kind = RECURVE_SLOT_EXTENT});
+    AddInputs();
+    AddOutputs();
+    if (entry_.name == "pack") AddWeightsOfPanels();
+    entry_.statements = PlanBlock(context_, graph_, inputs_, destinations_);
+    if (!written_over_.empty()) WriteStatesBack();
+    if (entry_.name != "pack") DropUnusedParameters();
+    entry_.slots.push_back({.name = "packed", .kind = RECURVE_SLOT_PACKED});
+    if (entry_.name == "forward" || entry_.name == "backward") {
+      entry_.slots.push_back({.name = "tape", .kind = RECURVE_SLOT_TAPE});
+    }
+    entry_.slots.push_back({.name = "workspace", .kind = RECURVE_SLOT_WORKSPACE});
+    entry_.slots.push_back({.name = "team", .kind = RECURVE_SLOT_TEAM});
+    return std::move(entry_);
+  }
+
+ private:
+  int AddSlot(Slot slot) {
+    entry_.slots.push_back(std::move(slot));
+    return static_cast<int>(entry_.slots.size()) - 1;
+  }
+
+  void AddInputs() {
+    for (ir::NodeId id : graph_.inputs()) {
+      const auto& input = graph_[id].As<ir::InputAttr>();
+      const ir::Type& type = graph_.type(id);
+      Buffer buffer{.name = input.name, .is_index = type.element == ir::Element::kIndex, .size = SizeOf(type.shape)};
+      recurve_slot_kind kind = SlotKindOf(input.role);
+      if (kind == RECURVE_SLOT_TAPE) {
+        buffer = plan_.tape[std::stoi(input.name.substr(4))];
+      } else if (kind == RECURVE_SLOT_PACKED) {
+        buffer.place = Place::kPacked;
+      } else {
+        buffer.place = Place::kSlot;
+        buffer.zero_if_null = kind == RECURVE_SLOT_ADJOINT || (kind == RECURVE_SLOT_STATE && entry_.name != "step");
+        std::string name = input.name;
+        if (entry_.name == "step" && kind == RECURVE_SLOT_STATE && name.ends_with('0')) name.pop_back();
+        buffer.slot = AddSlot({.name = name,
+                               .kind = kind,
+                               .is_index = buffer.is_index,
+                               .shape = type.shape,
+                               .classes = input.classes,
+                               .init = input.init});
+      }
+      inputs_.push_back(DenseView(context_.AddBuffer(buffer), type.shape));
+    }
+  }
+
+  // The input that a streaming step overwrites with this output: `h0` for `hT`.
+  int StateOverwrittenBy(const std::string& output) const {
+    if (entry_.name != "step" || !output.ends_with('T')) return -1;
+    std::string name = output.substr(0, output.size() - 1) + "0";
+    for (size_t i = 0; i < inputs_.size(); ++i) {
+      const auto& input = graph_[graph_.inputs()[i]].As<ir::InputAttr>();
+      if (input.role == ir::Role::kState && input.name == name) return static_cast<int>(i);
+    }
+    return -1;
+  }
+
+  void AddOutputs() {
+    for (const ir::Output& output : graph_.outputs()) {
+      const ir::Shape& shape = graph_.type(output.node).shape;
+      Buffer buffer{.name = output.name, .size = SizeOf(shape)};
+      int state = StateOverwrittenBy(output.name);
+      if (entry_.name == "forward" && IsTape(output.name)) {
+        buffer.place = Place::kTape;
+        buffer.guard = GuardOf(shape);
+        buffer.tape_region = static_cast<int>(plan_.tape.size());
+        plan_.tape.push_back(buffer);
+      } else if (entry_.name == "pack") {
+        buffer.place = Place::kPacked;
+      } else if (state >= 0) {
+        written_over_.emplace_back(state, static_cast<int>(entry_.buffers.size()));
+      } else {
+        buffer.place = Place::kSlot;
+        buffer.spare_if_null = true;
+        buffer.slot = AddSlot({.name = output.name, .kind = RECURVE_SLOT_OUTPUT, .shape = shape});
+      }
+      destinations_.push_back({DenseView(context_.AddBuffer(buffer), shape)});
+    }
+  }
+
+  // New states were computed beside the old ones, which the step reads to its end; now they take their place.
+  void WriteStatesBack() {
+    ir::Graph copy;
+    std::vector<View> inputs;
+    std::vector<std::vector<View>> destinations;
+    for (auto [input, buffer] : written_over_) {
+      const ir::Shape& shape = graph_.type(graph_.inputs()[input]).shape;
+      ir::NodeId value = copy.Add({.op = ir::Op::kInput,
+                                   .type = {ir::Element::kReal, shape},
+                                   .attr = ir::InputAttr{.name = entry_.buffers[buffer].name},
+                                   .label = entry_.buffers[buffer].name});
+      copy.AddOutput(entry_.buffers[buffer].name, value);
+      inputs.push_back(DenseView(buffer, shape));
+      destinations.push_back({inputs_[input]});
+    }
+    entry_.statements.push_back({Barrier{}});
+    for (Statement& statement : PlanBlock(context_, copy, inputs, destinations)) {
+      entry_.statements.push_back(std::move(statement));
+    }
+  }
+
+  // `pack` reads every weight that a panel set holds.
+  void AddWeightsOfPanels() {
+    entry_.packs_panels = true;
+    for (Panels& panels : plan_.panels) {
+      for (PanelGroup& group : panels.groups) {
+        auto found = std::ranges::find(entry_.buffers, group.source_name, &Buffer::name);
+        if (found == entry_.buffers.end()) {
+          fmt::print(stderr, "recurve: internal error: `pack` lacks the weight `{}`\n", group.source_name);
+          std::abort();
+        }
+        group.source.buffer = static_cast<int>(found - entry_.buffers.begin());
+      }
+    }
+  }
+
+  template <typename Visit>
+  void ForEachView(Visit visit) {
+    for (Kernel& kernel : entry_.kernels) {
+      for (MapProduct& product : kernel.products) visit(product.left);
+      for (LaneInstruction& instruction : kernel.program) {
+        visit(instruction.view);
+        visit(instruction.index);
+      }
+      for (LaneStore& store : kernel.stores) visit(store.view);
+      visit(kernel.left);
+      visit(kernel.right);
+      visit(kernel.out);
+    }
+  }
+
+  // Parameters that reach the entry only through packed panels are not its arguments.
+  void DropUnusedParameters() {
+    std::set<int> used;
+    ForEachView([&](View& view) {
+      if (view.buffer >= 0) used.insert(view.buffer);
+    });
+    std::vector<Slot> kept;
+    std::vector<int> renumbered(entry_.slots.size(), -1);
+    for (size_t i = 0; i < entry_.slots.size(); ++i) {
+      const Slot& slot = entry_.slots[i];
+      bool parameter = slot.kind == RECURVE_SLOT_PARAMETER || slot.kind == RECURVE_SLOT_CONSTANT;
+      bool read = std::ranges::any_of(used, [&](int buffer) { return entry_.buffers[buffer].slot == static_cast<int>(i); });
+      if (parameter && !read) continue;
+      renumbered[i] = static_cast<int>(kept.size());
+      kept.push_back(slot);
+    }
+    entry_.slots = std::move(kept);
+    for (Buffer& buffer : entry_.buffers) {
+      if (buffer.slot >= 0) buffer.slot = renumbered[buffer.slot];
+    }
+  }
+
+  Plan& plan_;
+  ir::Graph graph_;
+  EntryPlan entry_;
+  EntryContext context_;
+  std::vector<View> inputs_;
+  std::vector<std::vector<View>> destinations_;
+  std::vector<std::pair<int, int>> written_over_;  // (input, buffer of the output)
+};
+
+// Fixes the layout of the packed buffer: values that `pack` computes, then panels.
+void LayOutPacked(Plan& plan) {
+  int64_t offset = 0;
+  for (EntryPlan& entry : plan.entries) {
+    if (entry.name != "pack") continue;
+    for (Buffer& buffer : entry.buffers) {
+      if (buffer.place != Place::kPacked) continue;
+      buffer.packed_offset = offset;
+      offset += AlignUp(buffer.size.factor);
+      for (EntryPlan& other : plan.entries) {
+        for (Buffer& reader : other.buffers) {
+          if (reader.place == Place::kPacked && reader.name == buffer.name) reader.packed_offset = buffer.packed_offset;
+        }
+      }
+    }
+  }
+  for (Panels& panels : plan.panels) {
+    panels.offset = offset;
+    offset += AlignUp(panels.blocks() * panels.block_elements());
+  }
+  plan.packed_elements = offset;
+}
+
+}  // namespace
+
+int Plan::AddPanels(Panels wanted) {
+  for (size_t i = 0; i < panels.size(); ++i) {
+    if (panels[i].SameLayout(wanted)) return static_cast<int>(i);
+  }
+  panels.push_back(std::move(wanted));
+  return static_cast<int>(panels.size()) - 1;
+}
+
+bool Panels::SameLayout(const Panels& other) const {
+  auto same_source = [](const PanelGroup& a, const PanelGroup& b) {
+    return a.source_name == b.source_name && a.source.offset == b.source.offset && a.source.axes == b.source.axes;
+  };
+  return units == other.units && depth == other.depth && lanes == other.lanes && vectors == other.vectors &&
+         chunks == other.chunks && std::ranges::equal(groups, other.groups, same_source);
+}
+
+Plan MakePlan(const std::string& name, std::vector<EntryGraph> entries, Precision precision, const TargetFacts& machine) {
+  Plan plan{.name = name, .precision = precision, .machine = machine};
+  for (const EntryGraph& entry : entries) {
+    for (std::string& axis : ir::SymbolicAxes(entry.graph)) {
+      if (std::ranges::find(plan.axes, axis) == plan.axes.end()) plan.axes.push_back(std::move(axis));
+    }
+  }
+  if (std::erase(plan.axes, "B") != 0) plan.axes.push_back("B");
+  for (EntryGraph& entry : entries) plan.entries.push_back(EntryPlanner(plan, std::move(entry)).Run());
+  LayOutPacked(plan);
+  return plan;
+}
+
+ProgramInterface InterfaceOf(const Plan& plan, const std::string& target) {
+  ProgramInterface program{.name = plan.name,
+                           .target = target,
+                           .precision = plan.precision,
+                           .axes = plan.axes,
+                           .packed_bytes = static_cast<size_t>(plan.packed_elements) * ElementBytes(plan.precision)};
+  for (const EntryPlan& entry : plan.entries) {
+    program.has_tape |= entry.name == "backward";
+    program.entries.push_back({entry.name, entry.slots});
+  }
+  return program;
+}
+
+}  // namespace recurve

@@ -1,0 +1,712 @@
+// compiler/plan_block.cpp: roots, lane programs by demand, and statements of one graph.
+
+#include "compiler/plan_block.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <deque>
+#include <map>
+#include <optional>
+#include <set>
+
+#include "compiler/plan_scan.h"
+#include "compiler/plan_collapse.h"
+#include "compiler/plan_schedule.h"
+#include "compiler/plan_tile.h"
+#include "compiler/plan_view.h"
+
+namespace recurve {
+namespace {
+
+using ir::Dim;
+using ir::Graph;
+using ir::Node;
+using ir::NodeId;
+using ir::Op;
+using ir::Shape;
+using Kind = LaneInstruction::Kind;
+
+constexpr int64_t kProductDepth = 256;  // terms of a long sum whose panels fit the second-level cache
+constexpr int kReduceVectors = 8;       // vectors summed side by side, so that a row is read by whole cache lines
+
+// The rows and units that a kernel walks.
+struct Space {
+  Shape rows;
+  Dim units = 1;
+  bool added_units = false;  // the value has no constant last axis; a single unit stands in
+
+  bool operator==(const Space&) const = default;
+};
+
+Space SpaceOf(const Shape& shape) {
+  if (shape.empty() || !shape.back().is_constant()) return {shape, 1, true};
+  return {Shape(shape.begin(), shape.end() - 1), shape.back(), false};
+}
+
+// A view of a value as one with the axes of `order`, a list of labels; labels that the value lacks have stride 0.
+View ByLabels(const View& view, const std::string& labels, const std::string& order) {
+  View result = view;
+  result.axes.clear();
+  for (char label : order) {
+    size_t at = labels.find(label);
+    result.axes.push_back(at == std::string::npos ? ViewAxis{1, Size{0, {}}} : view.axes[at]);
+  }
+  return result;
+}
+
+bool HasUnitStride(const View& view, const std::string& labels, char label) {
+  size_t at = labels.find(label);
+  return at != std::string::npos && view.axes[at].stride == Size{};
+}
+
+// A kernel under construction.
+struct Draft {
+  int number = 0;
+  int phase = 0;
+  Space space;
+  Kernel kernel;
+  std::map<std::pair<NodeId, int64_t>, int> memo;  // (value, unit offset) -> instruction
+  std::vector<std::vector<PanelGroup>> groups;     // per product
+  std::set<NodeId> sums;                           // contractions summed here
+};
+
+class BlockPlanner {
+ public:
+  BlockPlanner(EntryContext& context, const Graph& graph, const std::vector<View>& inputs,
+               const std::vector<std::vector<View>>& destinations)
+      : context_(context),
+        graph_(graph),
+        inputs_(inputs),
+        output_destinations_(destinations),
+        schedule_(context, graph, inputs) {}
+
+  std::vector<Statement> Run();
+
+ private:
+  struct PendingStore {
+    NodeId node;
+    View view;
+  };
+
+  void FindRoots();
+  void AddRoot(NodeId id);
+  void PlaceRoots();
+  void PlaceScan(NodeId id);
+  View Place(NodeId id, bool dense, Size guard = {0, {}});
+  void StoreTo(NodeId id, const View& view);
+  void SendTo(NodeId id, const View& destination);
+  std::optional<View> ViewOf(NodeId id) const;
+
+  void DraftKernels();
+  Draft& DraftFor(int phase, const Space& space);
+  void DraftReduce(NodeId id);
+  void DraftContraction(NodeId id);
+  void DraftProduct(NodeId id);
+  void DraftScatter(NodeId id);
+  void ShareCostlyValues();
+
+  int Append(Draft& draft, LaneInstruction instruction);
+  int Demand(Draft& draft, NodeId id, int64_t offset);
+  int DemandSplat(Draft& draft, NodeId id);
+  int DemandJoin(Draft& draft, NodeId id, int64_t offset);
+  int DemandGather(Draft& draft, NodeId id, int64_t offset);
+  int DemandSum(Draft& draft, NodeId id, int64_t offset);
+  int Load(Draft& draft, const View& view, int64_t offset, const std::string& label);
+  View AlignTo(const Space& space, const View& view, int64_t offset) const;
+
+  void Finish(Draft& draft);
+  int AddKernel(Kernel kernel);
+
+  void NeedInMemory(NodeId id) { restart_ |= extra_roots_.insert(id).second; }
+  void NeedOpaque(NodeId id) { restart_ |= schedule_.MakeOpaque(id); }
+
+  EntryContext& context_;
+  const Graph& graph_;
+  const std::vector<View>& inputs_;
+  const std::vector<std::vector<View>>& output_destinations_;
+  Schedule schedule_;
+
+  std::set<NodeId> extra_roots_;  // found on the way; kept when planning starts again
+  bool restart_ = false;
+
+  std::set<NodeId> roots_;
+  std::map<NodeId, View> views_;  // where values in memory can be read
+  std::map<NodeId, std::vector<View>> destinations_;
+  std::map<NodeId, ScanPlan> scans_;
+  std::vector<PendingStore> stores_;
+  std::deque<Draft> drafts_;
+  std::map<NodeId, std::set<int>> costly_users_;  // the drafts that compute a costly value
+};
+
+// ---- Roots -------------------------------------------------------------------------------------------------------
+
+// Makes sure that the value will be in memory.
+void BlockPlanner::AddRoot(NodeId id) {
+  switch (schedule_.form(id)) {
+    case Form::kView:
+    case Form::kPart: AddRoot(graph_[id].args[0]); break;
+    case Form::kLane:
+    case Form::kJoin:
+    case Form::kTile: roots_.insert(id); break;
+    case Form::kInput:
+    case Form::kCopy:
+    case Form::kProduct:
+    case Form::kReduce:
+    case Form::kScatter:
+    case Form::kScan:
+    case Form::kResult: break;
+  }
+}
+
+void BlockPlanner::FindRoots() {
+  roots_.clear();
+  for (NodeId id : schedule_.opaque()) AddRoot(id);
+  for (NodeId id : extra_roots_) AddRoot(id);
+  for (NodeId id = 0; id < graph_.size(); ++id) {
+    const Node& node = graph_[id];
+    auto need_operands = [&](size_t first = 0) {
+      for (size_t i = first; i < node.args.size(); ++i) AddRoot(node.args[i]);
+    };
+    switch (schedule_.form(id)) {
+      case Form::kInput:
+      case Form::kResult:
+      case Form::kPart:
+      case Form::kCopy: break;
+      case Form::kLane:
+        if (node.op == Op::kGather || node.op == Op::kOneHot) need_operands();
+        break;
+      case Form::kJoin:
+        if (node.As<ir::ConcatAttr>().axis != node.type.rank() - 1) NeedOpaque(id);
+        break;
+      case Form::kReduce:
+        if (node.op == Op::kContract || schedule_.HoldsSums(node.args[0])) need_operands();
+        break;
+      case Form::kScan: need_operands(node.As<ir::ScanAttr>().carries); break;
+      case Form::kView:
+      case Form::kTile:
+      case Form::kProduct:
+      case Form::kScatter: need_operands(); break;
+    }
+  }
+}
+
+// Where the value can be read, if it is in memory.
+std::optional<View> BlockPlanner::ViewOf(NodeId id) const {
+  if (auto found = views_.find(id); found != views_.end()) return found->second;
+  const Node& node = graph_[id];
+  if (schedule_.form(id) != Form::kView && schedule_.form(id) != Form::kPart) return std::nullopt;
+  std::optional<View> operand = ViewOf(node.args[0]);
+  if (!operand) return std::nullopt;
+  if (node.op == Op::kSlice) {
+    const auto& slice = node.As<ir::SliceAttr>();
+    return SliceOf(*operand, slice.axis, slice.start, node.type.shape[slice.axis].extent);
+  }
+  if (node.op == Op::kTranspose) return TransposeOf(*operand, node.As<ir::AxesAttr>().axes);
+  if (node.op == Op::kBroadcast) return BroadcastOf(*operand, node.type.shape, node.As<ir::AxesAttr>().axes);
+  return ReshapeOf(*operand, node.type.shape);
+}
+
+// The kernel of the value's phase and space will store it through `view`; a concatenation part by part.
+void BlockPlanner::StoreTo(NodeId id, const View& view) {
+  const Node& node = graph_[id];
+  if (schedule_.form(id) != Form::kJoin) {
+    stores_.push_back({id, view});
+    return;
+  }
+  int axis = node.As<ir::ConcatAttr>().axis;
+  int64_t start = 0;
+  for (NodeId part : node.args) {
+    int64_t size = graph_.type(part).shape[axis].extent;
+    StoreTo(part, SliceOf(view, axis, start, size));
+    start += size;
+  }
+}
+
+// Passes a destination down through views to the value that can be computed straight into it.
+void BlockPlanner::SendTo(NodeId id, const View& destination) {
+  const Node& node = graph_[id];
+  bool through = schedule_.form(id) == Form::kView && roots_.contains(node.args[0]);
+  if (through && node.op == Op::kTranspose) {
+    SendTo(node.args[0], InverseTransposeOf(destination, node.As<ir::AxesAttr>().axes));
+  } else if (through && node.op == Op::kReshape) {
+    SendTo(node.args[0], *ReshapeOf(destination, graph_.type(node.args[0]).shape));
+  } else {
+    destinations_[id].push_back(destination);
+  }
+}
+
+// The value's place: its first fitting destination, or workspace.
+View BlockPlanner::Place(NodeId id, bool dense, Size guard) {
+  std::vector<View>& wanted = destinations_[id];
+  auto usable = std::ranges::find_if(wanted, [&](const View& view) { return !dense || IsDense(view); });
+  const Node& node = graph_[id];
+  std::string name = node.label.empty() ? fmt::format("{}{}", ir::Name(node.op), id) : node.label;
+  if (usable == wanted.end()) return views_[id] = context_.AddWorkspace(name, node.type.shape, guard);
+  View view = *usable;
+  wanted.erase(usable);
+  return views_[id] = view;
+}
+
+void BlockPlanner::PlaceRoots() {
+  views_.clear();
+  stores_.clear();
+  destinations_.clear();
+  scans_.clear();
+  for (size_t i = 0; i < inputs_.size(); ++i) views_[graph_.inputs()[i]] = inputs_[i];
+  for (size_t i = 0; i < output_destinations_.size(); ++i) {
+    for (const View& view : output_destinations_[i]) SendTo(graph_.outputs()[i].node, view);
+  }
+  for (NodeId id = 0; id < graph_.size(); ++id) {
+    switch (schedule_.form(id)) {
+      case Form::kLane:
+      case Form::kJoin:
+      case Form::kTile:
+        if (roots_.contains(id)) StoreTo(id, Place(id, false));
+        break;
+      case Form::kCopy: {
+        NodeId operand = graph_[id].args[0];
+        StoreTo(operand, *ReshapeOf(Place(id, true), graph_.type(operand).shape));
+        break;
+      }
+      case Form::kProduct:
+      case Form::kReduce:
+      case Form::kScatter: Place(id, false); break;
+      case Form::kScan: PlaceScan(id); break;
+      case Form::kInput:
+      case Form::kPart:
+      case Form::kView:
+      case Form::kResult: break;
+    }
+  }
+  for (const auto& [id, views] : destinations_) {
+    for (const View& view : views) StoreTo(id, view);
+  }
+}
+
+void BlockPlanner::PlaceScan(NodeId id) {
+  const Node& node = graph_[id];
+  const auto& attr = node.As<ir::ScanAttr>();
+  ScanPlan scan(attr, context_.loops++);
+  for (NodeId result = id + 1; result < graph_.size(); ++result) {
+    if (graph_[result].op != Op::kScanResult || graph_[result].args[0] != id) continue;
+    int index = graph_[result].As<ir::ResultAttr>().index;
+    if (index < attr.carries) continue;
+    Shape step = graph_.type(result).shape;
+    step.erase(step.begin());
+    scan.AddStack(index, Place(result, false, SizeOf(step)), context_.entry->buffers);
+    std::vector<View>& others = destinations_[result];
+    for (const View& other : others) scan.AddStack(index, other, context_.entry->buffers);
+    others.clear();
+  }
+  scan.PlaceCarries(context_);
+  for (int i = 0; i < attr.carries; ++i) StoreTo(node.args[i], scan.InitialView(i));
+  for (NodeId result = id + 1; result < graph_.size(); ++result) {
+    if (graph_[result].op != Op::kScanResult || graph_[result].args[0] != id) continue;
+    int index = graph_[result].As<ir::ResultAttr>().index;
+    if (index < attr.carries) views_[result] = scan.FinalView(index);
+  }
+  scans_.emplace(id, std::move(scan));
+}
+
+// ---- Lane programs -----------------------------------------------------------------------------------------------
+
+Draft& BlockPlanner::DraftFor(int phase, const Space& space) {
+  for (Draft& draft : drafts_) {
+    if (draft.kernel.kind == KernelKind::kMap && draft.phase == phase && draft.space == space) return draft;
+  }
+  Draft& draft = drafts_.emplace_back();
+  draft.number = static_cast<int>(drafts_.size()) - 1;
+  draft.phase = phase;
+  draft.space = space;
+  for (const Dim& dim : space.rows) draft.kernel.rows.push_back(SizeOf(dim));
+  draft.kernel.units = space.units;
+  return draft;
+}
+
+int BlockPlanner::Append(Draft& draft, LaneInstruction instruction) {
+  draft.kernel.program.push_back(std::move(instruction));
+  return static_cast<int>(draft.kernel.program.size()) - 1;
+}
+
+// A view of a value of the space's rows as one with exactly the space's axes, starting `offset` units in.
+View BlockPlanner::AlignTo(const Space& space, const View& view, int64_t offset) const {
+  View aligned = view;
+  if (space.added_units) {
+    aligned.axes.push_back({1, Size{0, {}}});
+    return aligned;
+  }
+  if (offset != 0) aligned.offset.push_back({.stride = aligned.axes.back().stride, .shift = offset});
+  aligned.axes.back().extent = space.units;
+  return aligned;
+}
+
+int BlockPlanner::Load(Draft& draft, const View& view, int64_t offset, const std::string& label) {
+  View aligned = AlignTo(draft.space, view, offset);
+  for (size_t i = 0; i < draft.kernel.program.size(); ++i) {
+    const LaneInstruction& other = draft.kernel.program[i];
+    if (other.kind == Kind::kLoad && other.view == aligned) return static_cast<int>(i);
+  }
+  return Append(draft, {.kind = Kind::kLoad, .view = std::move(aligned), .label = label});
+}
+
+// The instruction that yields units [offset, offset + the space's units) of the value.
+int BlockPlanner::Demand(Draft& draft, NodeId id, int64_t offset) {
+  auto key = std::pair(id, offset);
+  if (auto found = draft.memo.find(key); found != draft.memo.end()) return found->second;
+  const Node& node = graph_[id];
+  int result = 0;
+  if (std::optional<View> view = ViewOf(id); view && schedule_.MemoryAvailable(id) <= draft.phase) {
+    result = Load(draft, *view, offset, node.label);
+  } else if (schedule_.phase(id) < draft.phase && schedule_.HoldsSums(id)) {
+    NeedInMemory(id);
+  } else if (schedule_.IsSplat(id)) {
+    result = DemandSplat(draft, id);
+  } else if (schedule_.form(id) == Form::kPart) {
+    result = Demand(draft, node.args[0], offset + node.As<ir::SliceAttr>().start);
+  } else if (schedule_.form(id) == Form::kJoin) {
+    result = DemandJoin(draft, id, offset);
+  } else if (schedule_.form(id) == Form::kTile) {
+    result = DemandSum(draft, id, offset);
+  } else if (node.op == Op::kIota) {
+    result = Append(draft, {.kind = Kind::kUnitIndex, .offset = offset});
+  } else if (node.op == Op::kOneHot) {
+    View index = *ViewOf(node.args[0]);
+    index.axes.push_back({draft.space.units, Size{0, {}}});
+    result = Append(draft, {.kind = Kind::kOneHot, .index = index, .offset = offset, .label = node.label});
+  } else if (node.op == Op::kGather) {
+    result = DemandGather(draft, id, offset);
+  } else {
+    LaneInstruction instruction{.kind = Kind::kElementwise, .op = node.op, .label = node.label};
+    for (NodeId arg : node.args) instruction.args.push_back(Demand(draft, arg, offset));
+    if (ir::CostOf(node.op) == ir::Cost::kCostly) costly_users_[id].insert(draft.number);
+    result = Append(draft, std::move(instruction));
+  }
+  draft.memo[key] = result;
+  return result;
+}
+
+int BlockPlanner::DemandSplat(Draft& draft, NodeId id) {
+  while (graph_[id].op == Op::kBroadcast) id = graph_[id].args[0];
+  const Node& node = graph_[id];
+  if (node.op == Op::kConstant) {
+    return Append(draft, {.kind = Kind::kConstant, .value = node.As<ir::ConstantAttr>().value});
+  }
+  const Dim& dim = node.As<ir::ExtentAttr>().dim;
+  if (dim.is_constant()) return Append(draft, {.kind = Kind::kConstant, .value = static_cast<double>(dim.extent)});
+  return Append(draft, {.kind = Kind::kExtent, .axis = dim.axis});
+}
+
+int BlockPlanner::DemandJoin(Draft& draft, NodeId id, int64_t offset) {
+  int64_t start = 0;
+  for (NodeId part : graph_[id].args) {
+    int64_t size = graph_.type(part).shape.back().extent;
+    if (offset >= start && offset + draft.space.units.extent <= start + size) return Demand(draft, part, offset - start);
+    start += size;
+  }
+  NeedOpaque(id);  // straddles two parts
+  return 0;
+}
+
+int BlockPlanner::DemandGather(Draft& draft, NodeId id, int64_t offset) {
+  const Node& node = graph_[id];
+  View table = *ViewOf(node.args[0]);
+  View index = *ViewOf(node.args[1]);
+  LaneInstruction gather{.kind = Kind::kGather, .label = node.label};
+  gather.row_stride = table.axes.front().stride;
+  table.axes.erase(table.axes.begin());
+  // The value's axes are those of the index, then those of a row of the table.
+  std::vector<ViewAxis> index_axes = index.axes;
+  for (const ViewAxis& axis : table.axes) index.axes.push_back({axis.extent, Size{0, {}}});
+  for (ViewAxis& axis : index_axes) axis.stride = Size{0, {}};
+  table.axes.insert(table.axes.begin(), index_axes.begin(), index_axes.end());
+  gather.index = AlignTo(draft.space, index, 0);
+  gather.view = AlignTo(draft.space, table, offset);
+  return Append(draft, std::move(gather));
+}
+
+// A product's sum for one group of columns.
+int BlockPlanner::DemandSum(Draft& draft, NodeId id, int64_t offset) {
+  for (const Draft& other : drafts_) {
+    if (&other == &draft || !other.sums.contains(id)) continue;
+    NeedOpaque(id);  // wanted in two kernels: computed once and stored
+    return 0;
+  }
+  draft.sums.insert(id);
+  Contraction c = Normalize(graph_[id]);
+  char summed = c.summed[0];
+  View left = ByLabels(*ViewOf(c.left), c.left_labels, c.out.substr(0, c.out.size() - 1) + summed);
+  std::vector<MapProduct>& products = draft.kernel.products;
+  auto same_left = std::ranges::find(products, left, &MapProduct::left);
+  int product = static_cast<int>(same_left - products.begin());
+  if (same_left == products.end()) {
+    products.push_back({.left = left, .label = graph_[c.left].label});
+    draft.groups.emplace_back();
+  }
+  View weight = *ViewOf(c.right);
+  PanelGroup group{context_.entry->buffers[weight.buffer].name,
+                   ByLabels(weight, c.right_labels, std::string{summed, c.out.back()})};
+  group.source = SliceOf(group.source, 1, offset, draft.space.units.extent);
+  draft.groups[product].push_back(std::move(group));
+  return Append(draft, {.kind = Kind::kSum,
+                        .product = product,
+                        .group = static_cast<int>(draft.groups[product].size()) - 1,
+                        .label = graph_[id].label});
+}
+
+// ---- Kernels -----------------------------------------------------------------------------------------------------
+
+// A sum or maximum over axes of a value that is computed lane by lane.
+void BlockPlanner::DraftReduce(NodeId id) {
+  const Node& node = graph_[id];
+  const Shape& shape = graph_.type(node.args[0]).shape;
+  std::vector<int> axes = node.op == Op::kReduceMax ? std::vector<int>{static_cast<int>(shape.size()) - 1}
+                                                    : node.As<ir::AxesAttr>().axes;
+  bool last = !axes.empty() && axes.back() == static_cast<int>(shape.size()) - 1;
+  Draft& draft = drafts_.emplace_back();
+  draft.number = static_cast<int>(drafts_.size()) - 1;
+  draft.phase = schedule_.phase(id);
+  draft.space = last ? Space{Shape(shape.begin(), shape.end() - 1), shape.back(), false} : SpaceOf(shape);
+  Kernel& kernel = draft.kernel;
+  kernel.kind = KernelKind::kReduce;
+  kernel.label = node.label;
+  kernel.units = draft.space.units;
+  kernel.reduce_units = last;
+  kernel.reduce = node.op == Op::kReduceMax ? ReduceKind::kMax : ReduceKind::kSum;
+  int value = Demand(draft, node.args[0], 0);
+  // The operand's axes, kept ones first.
+  std::vector<int> order;
+  for (bool reduced : {false, true}) {
+    for (int axis = 0; axis < static_cast<int>(draft.space.rows.size()); ++axis) {
+      if ((std::ranges::find(axes, axis) != axes.end()) != reduced) continue;
+      order.push_back(axis);
+      (reduced ? kernel.reduced : kernel.rows).push_back(SizeOf(draft.space.rows[axis]));
+    }
+  }
+  order.push_back(static_cast<int>(draft.space.rows.size()));
+  for (LaneInstruction& instruction : kernel.program) {
+    for (View* view : {&instruction.view, &instruction.index}) {
+      if (!view->axes.empty()) *view = TransposeOf(*view, order);
+    }
+  }
+  View out = views_[id];
+  if (!last && draft.space.added_units) out.axes.push_back({1, Size{0, {}}});
+  kernel.stores.push_back({value, out});
+}
+
+// A contraction that fits no product kernel: batched, an inner or an outer product.
+void BlockPlanner::DraftContraction(NodeId id) {
+  Contraction c = Normalize(graph_[id]);
+  View left = *ViewOf(c.left), right = *ViewOf(c.right);
+  Draft& draft = drafts_.emplace_back();
+  draft.number = static_cast<int>(drafts_.size()) - 1;
+  draft.phase = schedule_.phase(id);
+  Kernel& kernel = draft.kernel;
+  kernel.kind = KernelKind::kReduce;
+  kernel.label = graph_[id].label;
+
+  // The units: the result's last axis where it is contiguous, else a summed axis that is contiguous on both sides.
+  auto contiguous = [&](char label, bool both) {
+    bool in_left = c.left_labels.find(label) != std::string::npos, in_right = c.right_labels.find(label) != std::string::npos;
+    bool left_ok = in_left ? HasUnitStride(left, c.left_labels, label) : !both;
+    bool right_ok = in_right ? HasUnitStride(right, c.right_labels, label) : !both;
+    return left_ok && right_ok;
+  };
+  bool constant_last = !c.out.empty() && ExtentOfLabel(graph_, c, c.out.back()).is_constant();
+  auto summed_unit = std::ranges::find_if(c.summed, [&](char label) { return contiguous(label, true); });
+  bool by_columns = constant_last && (contiguous(c.out.back(), false) || summed_unit == c.summed.end());
+  if (!by_columns && summed_unit == c.summed.end() && !c.summed.empty()) summed_unit = c.summed.end() - 1;
+  std::string rows = by_columns ? c.out.substr(0, c.out.size() - 1) : c.out;
+  std::string unit = by_columns ? c.out.substr(c.out.size() - 1) : c.summed.empty() ? "" : std::string{*summed_unit};
+  std::string reduced = c.summed;
+  if (!by_columns && !unit.empty()) reduced.erase(reduced.find(unit[0]), 1);
+  for (char label : rows) kernel.rows.push_back(SizeOf(ExtentOfLabel(graph_, c, label)));
+  for (char label : reduced) kernel.reduced.push_back(SizeOf(ExtentOfLabel(graph_, c, label)));
+  kernel.units = unit.empty() ? Dim(1) : ExtentOfLabel(graph_, c, unit[0]);
+  kernel.reduce_units = !by_columns;
+
+  std::string order = rows + reduced + unit;
+  auto load = [&](const View& view, const std::string& labels) {
+    View aligned = ByLabels(view, labels, order);
+    if (unit.empty()) aligned.axes.push_back({1, Size{0, {}}});
+    return Append(draft, {.kind = Kind::kLoad, .view = std::move(aligned)});
+  };
+  int a = load(left, c.left_labels), b = load(right, c.right_labels);
+  int product = Append(draft, {.kind = Kind::kElementwise, .op = Op::kMul, .args = {a, b}});
+  kernel.stores.push_back({product, views_[id]});
+}
+
+// A product of two activations, such as a weight gradient: packed while it runs.
+void BlockPlanner::DraftProduct(NodeId id) {
+  Contraction c = Normalize(graph_[id]);
+  Draft& draft = drafts_.emplace_back();
+  draft.number = static_cast<int>(drafts_.size()) - 1;
+  draft.phase = schedule_.phase(id);
+  Kernel& kernel = draft.kernel;
+  kernel.kind = KernelKind::kProduct;
+  kernel.label = graph_[id].label;
+  std::string rows = c.out.substr(0, c.out.size() - 1);
+  for (char label : rows) kernel.rows.push_back(SizeOf(ExtentOfLabel(graph_, c, label)));
+  for (char label : c.summed) kernel.reduced.push_back(SizeOf(ExtentOfLabel(graph_, c, label)));
+  kernel.units = graph_.type(id).shape.back();
+  kernel.left = ByLabels(*ViewOf(c.left), c.left_labels, rows + c.summed);
+  kernel.right = ByLabels(*ViewOf(c.right), c.right_labels, c.summed + c.out.back());
+  kernel.out = views_[id];
+}
+
+void BlockPlanner::DraftScatter(NodeId id) {
+  const Node& node = graph_[id];
+  Draft& draft = drafts_.emplace_back();
+  draft.number = static_cast<int>(drafts_.size()) - 1;
+  draft.phase = schedule_.phase(id);
+  Space space = SpaceOf(graph_.type(node.args[1]).shape);
+  if (node.type.rank() == 1) space = {graph_.type(node.args[1]).shape, 1, true};
+  Kernel& kernel = draft.kernel;
+  kernel.kind = KernelKind::kScatter;
+  kernel.label = node.label;
+  for (const Dim& dim : space.rows) kernel.rows.push_back(SizeOf(dim));
+  kernel.units = space.units;
+  View index = *ViewOf(node.args[0]);
+  size_t index_rank = index.axes.size();
+  while (index.axes.size() < space.rows.size()) index.axes.push_back({space.rows[index.axes.size()], Size{0, {}}});
+  kernel.left = index;
+  kernel.right = *ViewOf(node.args[1]);
+  kernel.out = views_[id];
+  kernel.table = kernel.out.axes.front();
+  kernel.out.axes.erase(kernel.out.axes.begin());
+  for (size_t i = 0; i < index_rank; ++i) {
+    kernel.out.axes.insert(kernel.out.axes.begin() + static_cast<ptrdiff_t>(i), {space.rows[i], Size{0, {}}});
+  }
+  if (space.added_units) {
+    kernel.right.axes.push_back({1, Size{0, {}}});
+    kernel.out.axes.push_back({1, Size{0, {}}});
+  }
+}
+
+void BlockPlanner::DraftKernels() {
+  drafts_.clear();
+  costly_users_.clear();
+  for (const PendingStore& store : stores_) {
+    bool summed_here = schedule_.form(store.node) == Form::kTile;
+    int phase = summed_here || schedule_.opaque().contains(store.node) ? schedule_.phase(store.node)
+                                                                      : schedule_.LaneAvailable(store.node);
+    Draft& draft = DraftFor(phase, SpaceOf(graph_.type(store.node).shape));
+    int value = Demand(draft, store.node, 0);
+    draft.kernel.stores.push_back({value, AlignTo(draft.space, store.view, 0)});
+  }
+  for (NodeId id = 0; id < graph_.size(); ++id) {
+    Form form = schedule_.form(id);
+    if (form == Form::kReduce && graph_[id].op == Op::kContract) DraftContraction(id);
+    if (form == Form::kReduce && graph_[id].op != Op::kContract) DraftReduce(id);
+    if (form == Form::kProduct) DraftProduct(id);
+    if (form == Form::kScatter) DraftScatter(id);
+  }
+  if (!restart_) ShareCostlyValues();
+}
+
+// A costly value that several kernels would compute again is stored by the first instead.
+void BlockPlanner::ShareCostlyValues() {
+  for (const auto& [id, users] : costly_users_) {
+    bool later = std::ranges::any_of(users, [&](int user) { return drafts_[user].phase > schedule_.phase(id); });
+    if (users.size() > 1 && later && !roots_.contains(id)) NeedInMemory(id);
+  }
+}
+
+int BlockPlanner::AddKernel(Kernel kernel) {
+  context_.entry->kernels.push_back(std::move(kernel));
+  return static_cast<int>(context_.entry->kernels.size()) - 1;
+}
+
+// Tiles, panels and a name.
+void BlockPlanner::Finish(Draft& draft) {
+  Kernel& kernel = draft.kernel;
+  std::vector<int> group_counts;
+  for (const auto& groups : draft.groups) group_counts.push_back(static_cast<int>(groups.size()));
+  if (kernel.kind == KernelKind::kProduct) group_counts = {1};
+  int64_t units = kernel.units.is_constant() ? kernel.units.extent : 1;
+  Tiling tiling = ChooseTiling(context_.plan->machine, context_.plan->precision, units, group_counts);
+  kernel.lanes = tiling.lanes;
+  kernel.vectors = tiling.vectors;
+  kernel.tile_rows = tiling.tile_rows;
+  kernel.block_rows = tiling.block_rows;
+  if (kernel.kind == KernelKind::kProduct) {
+    kernel.chunks = tiling.chunks[0];
+    kernel.block_rows = kernel.tile_rows * kernel.lanes;
+    kernel.depth = kProductDepth;
+    int64_t block = int64_t{kernel.lanes} * kernel.vectors;
+    int64_t panel = kernel.depth * ((units + block - 1) / block) * block;
+    if (context_.panel_buffer < 0) context_.panel_buffer = context_.AddBuffer({.name = "panel", .size = {0, {}}});
+    Size& size = context_.entry->buffers[context_.panel_buffer].size;
+    size.factor = std::max(size.factor, panel);
+    kernel.panel_buffer = context_.panel_buffer;
+  } else if (kernel.kind == KernelKind::kReduce && !kernel.reduce_units && kernel.program.size() <= 3) {
+    kernel.vectors = kReduceVectors;
+  }
+  CollapseAxes(kernel);
+  for (size_t i = 0; i < kernel.products.size(); ++i) {
+    kernel.products[i].panels = context_.plan->AddPanels({.groups = draft.groups[i],
+                                                          .units = units,
+                                                          .depth = draft.groups[i][0].source.axes[0].extent.extent,
+                                                          .lanes = tiling.lanes,
+                                                          .vectors = tiling.vectors,
+                                                          .chunks = tiling.chunks[i]});
+  }
+  if (kernel.label.empty()) {
+    for (const LaneStore& store : kernel.stores) {
+      const std::string& label = kernel.program[store.value].label;
+      if (!label.empty() && kernel.label.size() < 60) kernel.label += (kernel.label.empty() ? "" : ", ") + label;
+    }
+  }
+}
+
+std::vector<Statement> BlockPlanner::Run() {
+  size_t buffers = context_.entry->buffers.size();
+  int loops = context_.loops;
+  do {
+    restart_ = false;
+    context_.entry->buffers.resize(buffers);
+    context_.loops = loops;
+    FindRoots();
+    if (restart_) continue;
+    PlaceRoots();
+    DraftKernels();
+  } while (restart_);
+
+  std::map<int, std::vector<Statement>> phases;
+  for (Draft& draft : drafts_) {
+    Finish(draft);
+    phases[draft.phase].push_back({KernelCall{AddKernel(std::move(draft.kernel))}});
+  }
+  for (auto& [id, scan] : scans_) {
+    std::vector<View> operands;
+    const Node& node = graph_[id];
+    for (size_t i = 0; i < node.args.size(); ++i) {
+      operands.push_back(static_cast<int>(i) < node.As<ir::ScanAttr>().carries ? View{} : *ViewOf(node.args[i]));
+    }
+    phases[schedule_.phase(id)].push_back({scan.PlanBody(context_, operands)});
+  }
+  std::vector<Statement> statements;
+  for (auto& [phase, list] : phases) {
+    if (!statements.empty()) statements.push_back({Barrier{}});
+    for (Statement& statement : list) statements.push_back(std::move(statement));
+  }
+  return statements;
+}
+
+}  // namespace
+
+std::vector<Statement> PlanBlock(EntryContext& context, const Graph& graph, const std::vector<View>& inputs,
+                                 const std::vector<std::vector<View>>& destinations) {
+  return BlockPlanner(context, graph, inputs, destinations).Run();
+}
+
+int EntryContext::AddBuffer(Buffer buffer) {
+  entry->buffers.push_back(std::move(buffer));
+  return static_cast<int>(entry->buffers.size()) - 1;
+}
+
+View EntryContext::AddWorkspace(const std::string& name, const ir::Shape& shape, Size guard) {
+  return DenseView(AddBuffer({.name = name, .size = SizeOf(shape), .guard = std::move(guard)}), shape);
+}
+
+}  // namespace recurve

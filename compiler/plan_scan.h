@@ -1,0 +1,57 @@
+// compiler/plan_scan.h: where the carries and stacked values of a scan live.
+//
+// A carry is read from one slot and written to the next. When a stacked value is the carry before or after the step,
+// the slots are that stack itself, shifted by one step where it is the one before (the guard around a stack holds the
+// slot that sticks out): the tape then costs no copy. Any other carry alternates between two slots.
+
+#ifndef RECURVE_COMPILER_PLAN_SCAN_H_
+#define RECURVE_COMPILER_PLAN_SCAN_H_
+
+#include <vector>
+
+#include "compiler/plan_block.h"
+
+namespace recurve {
+
+class ScanPlan {
+ public:
+  // `loop` is the number of its time loop.
+  ScanPlan(const ir::ScanAttr& attr, int loop) : attr_(&attr), loop_(loop) {}
+
+  // Body output `output` is stacked in `view`, whose first axis is time.
+  void AddStack(int output, const View& view, const std::vector<Buffer>& buffers);
+  // Gives every carry its slots; call after the last AddStack.
+  void PlaceCarries(EntryContext& context);
+
+  View InitialView(int carry) const;
+  View FinalView(int carry) const;
+
+  // The loop. operands[i] is where operand i of the scan is read; those of carries are not used.
+  TimeLoop PlanBody(EntryContext& context, const std::vector<View>& operands) const;
+
+ private:
+  struct Stack {
+    int output;
+    View view;
+    bool guarded;             // a step before and after it may be used
+    bool is_carry = false;    // the slots of a carry, which its stores fill
+  };
+  struct Carry {
+    View slots;         // first axis: the slot
+    bool ring = false;  // two slots in turn
+    int64_t shift = 0;  // step t reads slot t + shift
+  };
+
+  int64_t Direction() const { return attr_->reverse ? -1 : 1; }
+  OffsetTerm SlotOfLoop(const Carry& carry, int64_t steps) const;
+  OffsetTerm SlotOfEnd(const Carry& carry, bool last, int64_t steps) const;
+
+  const ir::ScanAttr* attr_;
+  int loop_;
+  std::vector<Stack> stacks_;
+  std::vector<Carry> carries_;
+};
+
+}  // namespace recurve
+
+#endif  // RECURVE_COMPILER_PLAN_SCAN_H_

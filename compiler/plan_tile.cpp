@@ -1,0 +1,68 @@
+// compiler/plan_tile.cpp: the choice of register tiles and blocks.
+
+#include "compiler/plan_tile.h"
+
+#include <algorithm>
+
+namespace recurve {
+namespace {
+
+constexpr int kWidestTile = 4;          // columns; wider ones leave too few rows on every target
+constexpr int64_t kScratchBytes = 8192;  // sums of a block: a quarter of the smallest first-level cache
+constexpr int kMostBlockRows = 64;
+
+int RegistersOf(int rows, int columns) { return rows * columns + std::min(rows, columns) + 1; }
+
+int MostRows(int columns, int registers) {
+  int rows = 1;
+  while (rows < 14 && RegistersOf(rows + 1, columns) <= registers) ++rows;
+  return rows;
+}
+
+// Splits `columns` into the fewest chunks of at most kWidestTile, as even as possible.
+std::vector<int> EvenChunks(int columns) {
+  int count = (columns + kWidestTile - 1) / kWidestTile;
+  std::vector<int> chunks;
+  for (int i = 0; i < count; ++i) chunks.push_back(columns / count + (i < columns % count ? 1 : 0));
+  return chunks;
+}
+
+// Vectors of units in a block: as many as a wide tile holds, unless the last block is then mostly padding.
+int ChooseVectors(int64_t vectors_of_units, int most_groups) {
+  int best = 1;
+  double best_cost = 0;
+  for (int vectors = 1; vectors * most_groups <= kWidestTile || vectors == 1; ++vectors) {
+    int columns = std::min(vectors * most_groups, kWidestTile);
+    int64_t computed = (vectors_of_units + vectors - 1) / vectors * vectors;
+    double cost = static_cast<double>(computed) * (1.0 + 0.3 / columns);
+    if (vectors == 1 || cost <= best_cost) {
+      best = vectors;
+      best_cost = cost;
+    }
+  }
+  return best;
+}
+
+}  // namespace
+
+Tiling ChooseTiling(const TargetFacts& machine, Precision precision, int64_t units, const std::vector<int>& groups) {
+  Tiling tiling;
+  tiling.lanes = machine.Lanes(ElementBytes(precision));
+  if (groups.empty()) return tiling;
+  int most_groups = *std::ranges::max_element(groups);
+  tiling.vectors = ChooseVectors((units + tiling.lanes - 1) / tiling.lanes, most_groups);
+  int widest = 1;
+  int columns = 0;
+  for (int count : groups) {
+    tiling.chunks.push_back(EvenChunks(count * tiling.vectors));
+    widest = std::max(widest, tiling.chunks.back().front());
+    columns += count * tiling.vectors;
+  }
+  tiling.tile_rows = MostRows(widest, machine.vector_registers);
+  int64_t row_bytes = int64_t{columns} * tiling.lanes * ElementBytes(precision);
+  int64_t rows = std::clamp<int64_t>(kScratchBytes / row_bytes, tiling.tile_rows, kMostBlockRows);
+  tiling.block_rows = static_cast<int>(rows / tiling.tile_rows * tiling.tile_rows);
+  return tiling;
+}
+
+}  // namespace recurve

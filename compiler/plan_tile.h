@@ -1,0 +1,31 @@
+// compiler/plan_tile.h: register tiles and blocks.
+//
+// A register tile keeps rows x columns sums in vector registers while it walks the summed axis, beside the shorter side
+// of the outer product and one register for the longer side: rows * columns + min(rows, columns) + 1 registers. More
+// columns than fit are split evenly into chunks. Vectors of units are added to a block until a tile is wide enough, as
+// long as that does not pad away more than it gains.
+
+#ifndef RECURVE_COMPILER_PLAN_TILE_H_
+#define RECURVE_COMPILER_PLAN_TILE_H_
+
+#include <cstdint>
+#include <vector>
+
+#include "compiler/plan.h"
+
+namespace recurve {
+
+struct Tiling {
+  int lanes = 1;       // units in a vector
+  int vectors = 1;     // vectors of units in a block
+  int tile_rows = 1;   // largest number of rows of a register tile
+  int block_rows = 1;  // rows of a block
+  std::vector<std::vector<int>> chunks;  // per product: the columns of each register tile
+};
+
+// For `units` and products that have `groups` column groups each; without products a block is one vector.
+Tiling ChooseTiling(const TargetFacts& machine, Precision precision, int64_t units, const std::vector<int>& groups);
+
+}  // namespace recurve
+
+#endif  // RECURVE_COMPILER_PLAN_TILE_H_
