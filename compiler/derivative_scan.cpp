@@ -89,9 +89,12 @@ class ScanAdjointBuilder {
       Expr adj = walk.Adjoint(body_.inputs()[operand]);
       if (!adj || !IsInvariant(operand)) continue;
       derivative_.sums.push_back(operand);
-      Expr sum = AddSketchInput(input_names_(InputName(operand) + "_adj"), adj.type());
+      std::string name = InputName(operand) + "_adj_sum";
+      Expr sum = AddSketchInput(input_names_(name), adj.type());
       carry_seeds_.push_back(sum.id());
-      sketch_.AddOutput(output_names_(InputName(operand) + "_adj'"), sum + adj);
+      Expr next = sum + adj;
+      sketch_.SetLabel(next.id(), name + "'");
+      sketch_.AddOutput(output_names_(name + "'"), next);
     }
     for (int operand = 0; operand < Count(body_.inputs()); ++operand) {
       Expr adj = walk.Adjoint(body_.inputs()[operand]);

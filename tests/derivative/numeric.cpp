@@ -6,9 +6,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 
 #include "compiler/derivative.h"
 #include "compiler/graph_util.h"
+#include "compiler/split.h"
 #include "ir/builder.h"
 #include "ir/verifier.h"
 
@@ -40,6 +42,17 @@ double Objective(const Graph& graph, const Bindings& bindings, std::span<const T
     if (graph.type(graph.outputs()[i].node).element == ir::Element::kReal) sum += Dot(outputs[i], adjoints[next++]);
   }
   return sum;
+}
+
+using Named = std::map<std::string, Tensor>;
+
+// Runs a program on values by name and adds its outputs to them.
+void Run(const Graph& program, const Bindings& bindings, Named& values) {
+  ASSERT_EQ(ir::Verify(program), "");
+  std::vector<Tensor> inputs;
+  for (ir::NodeId id : program.inputs()) inputs.push_back(values.at(program[id].As<ir::InputAttr>().name));
+  std::vector<Tensor> outputs = ir::Interpret(program, bindings, inputs);
+  for (size_t i = 0; i < outputs.size(); ++i) values[program.outputs()[i].name] = outputs[i];
 }
 
 }  // namespace
@@ -138,6 +151,28 @@ void ExpectSameOutputs(const Graph& expected, const Graph& actual, const Binding
   std::vector<Tensor> b = ir::Interpret(actual, bindings, inputs);
   ASSERT_EQ(a.size(), b.size());
   for (size_t i = 0; i < a.size(); ++i) EXPECT_LT(Difference(a[i], b[i]), 1e-12) << expected.outputs()[i].name;
+}
+
+void ExpectSplitIsJoint(const Graph& primal, const Bindings& bindings, Random& random) {
+  Graph joint = Vjp(primal, RealInputs(primal));
+  std::vector<Tensor> inputs = RandomInputs(joint, bindings, random);
+  std::vector<Tensor> expected = ir::Interpret(joint, bindings, inputs);
+  Named values;
+  for (size_t i = 0; i < inputs.size(); ++i) values[joint[joint.inputs()[i]].As<ir::InputAttr>().name] = inputs[i];
+
+  SplitPrograms split = SplitForwardBackward(joint, static_cast<int>(primal.outputs().size()));
+  std::vector<Graph> programs{split.forward, split.backward};
+  Graph pack = ExtractPacked(programs);
+  Named packed_values = values;
+  Run(split.forward, bindings, values);
+  Run(split.backward, bindings, values);
+  Run(pack, bindings, packed_values);
+  for (const Graph& program : programs) Run(program, bindings, packed_values);
+  for (size_t i = 0; i < expected.size(); ++i) {
+    const std::string& name = joint.outputs()[i].name;
+    EXPECT_EQ(Difference(expected[i], values[name]), 0) << name;
+    EXPECT_EQ(Difference(expected[i], packed_values[name]), 0) << name << ", packed";
+  }
 }
 
 double Difference(const Tensor& a, const Tensor& b) {

@@ -40,6 +40,9 @@ ir::Graph SquaredGradientNorm(const ir::Graph& graph, const std::vector<std::str
 void ExpectSameOutputs(const ir::Graph& expected, const ir::Graph& actual, const ir::Bindings& bindings,
                        std::span<const ir::Tensor> inputs);
 
+// Checks that forward, backward and pack of Vjp(primal, all real inputs) give the bits of the joint graph.
+void ExpectSplitIsJoint(const ir::Graph& primal, const ir::Bindings& bindings, Random& random);
+
 // Largest absolute difference relative to the largest magnitude (at least 1).
 double Difference(const ir::Tensor& a, const ir::Tensor& b);
 

@@ -119,13 +119,13 @@ TEST_F(LstmAdjoint, TapeIsWhatTheAdjointMentions) {
 
 TEST_F(LstmAdjoint, TakesAndGivesAdjoints) {
   EXPECT_TRUE(adjoint_.reverse);
-  EXPECT_EQ(NamesOfInputs(body_, ir::Role::kCarry), (std::vector<std::string>{"h'_adj", "c'_adj", "W_adj", "U_adj", "b_adj"}));
+  EXPECT_EQ(NamesOfInputs(body_, ir::Role::kCarry), (std::vector<std::string>{"h'_adj", "c'_adj", "W_adj_sum", "U_adj_sum", "b_adj_sum"}));
   EXPECT_EQ(NamesOfInputs(body_, ir::Role::kElement),
             (std::vector<std::string>{"y_adj", "h", "c", "i", "f", "g", "o", "squashed", "x"}));
   EXPECT_EQ(NamesOfInputs(body_, ir::Role::kInvariant), (std::vector<std::string>{"W", "U"}));
   std::vector<std::string> outputs;
   for (const ir::Output& output : body_.outputs()) outputs.push_back(output.name);
-  EXPECT_EQ(outputs, (std::vector<std::string>{"h_adj", "c_adj", "W_adj'", "U_adj'", "b_adj'", "x_adj"}));
+  EXPECT_EQ(outputs, (std::vector<std::string>{"h_adj", "c_adj", "W_adj_sum'", "U_adj_sum'", "b_adj_sum'", "x_adj"}));
 }
 
 TEST_F(LstmAdjoint, MultipliesTheCellsAdjointByExactlyTheForgetGate) {
