@@ -1,0 +1,61 @@
+// compiler/command/model.cpp: from a file and numbers to a program, and from weights back to a trained one.
+
+#include "compiler/command/model.h"
+
+#include <fmt/format.h>
+
+#include <cstdlib>
+#include <sstream>
+
+#include "compiler/compile.h"
+
+namespace recurve::command {
+
+std::string FormatExtents(const frontend::Extents& extents) {
+  std::string text;
+  for (const auto& [name, number] : extents) text += fmt::format("{}{}={}", text.empty() ? "" : " ", name, number);
+  return text;
+}
+
+std::expected<Program, int> CompileModel(const ProgramArguments& arguments, const frontend::Extents& extents,
+                                         Precision precision, bool trains) {
+  auto loaded = LoadProgram(arguments.file);
+  if (!loaded) return std::unexpected(loaded.error());
+  frontend::BuildResult built = frontend::Build(*loaded, arguments.entry, extents);
+  fmt::print(stderr, "{}", built.messages);
+  if (!built.graph) return std::unexpected(kProgramIsWrong);
+
+  CompileOptions options{.precision = precision, .gradients = trains};
+  for (ir::NodeId id : built.graph->inputs()) {
+    const auto& input = (*built.graph)[id].As<ir::InputAttr>();
+    if (input.role == ir::Role::kParameter) options.wrt.push_back(input.name);
+  }
+  auto program = CompileToMemory(*built.graph, options);
+  if (!program) return std::unexpected(Fail(program.error()));
+  return *std::move(program);
+}
+
+double TrainedModel::Number(const std::string& key, double otherwise) const {
+  const std::string text(weights.Metadata(key));
+  return text.empty() ? otherwise : std::strtod(text.c_str(), nullptr);
+}
+
+std::expected<TrainedModel, int> LoadTrainedModel(const ProgramArguments& arguments, const std::string& weights) {
+  auto file = ReadWeights(weights);
+  if (!file) return std::unexpected(Fail(file.error()));
+  // Those of the metadata first, so that the person's own replace them.
+  std::vector<std::string> definitions;
+  std::istringstream stored{std::string(file->Metadata(kExtentsKey))};
+  for (std::string definition; stored >> definition;) definitions.push_back(definition);
+  definitions.insert(definitions.end(), arguments.definitions.begin(), arguments.definitions.end());
+  auto extents = ParseExtents(definitions);
+  if (!extents) return std::unexpected(Fail(extents.error()));
+
+  auto program = CompileModel(arguments, *extents, Precision::kF32, /*trains=*/false);
+  if (!program) return std::unexpected(program.error());
+  auto parameters = std::make_shared<Parameters>(*std::move(program));
+  if (auto restored = Restore(*parameters, *file); !restored) return std::unexpected(Fail(restored.error()));
+  return TrainedModel{std::move(parameters), *std::move(file)};
+}
+
+}  // namespace recurve::command

@@ -1,0 +1,49 @@
+// compiler/command/model.h: a model and its data, as the verbs train, sample and forecast need them.
+//
+// What was learned from the data before training (the characters of a text, the scale of a series) and the numbers of
+// the extents are kept in the weight file's metadata, so that a trained model needs no more than its weights and its
+// source.
+
+#ifndef RECURVE_COMPILER_COMMAND_MODEL_H_
+#define RECURVE_COMPILER_COMMAND_MODEL_H_
+
+#include <cstdint>
+#include <expected>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "compiler/command/command.h"
+#include "runtime/parameters.h"
+#include "runtime/series_data.h"
+#include "runtime/text_data.h"
+#include "runtime/weights.h"
+
+namespace recurve::command {
+
+// Keys of the metadata.
+inline constexpr char kEntryKey[] = "entry", kExtentsKey[] = "extents", kVocabularyKey[] = "vocabulary",
+                      kStandardizationKey[] = "standardization", kLengthKey[] = "length", kHeldOutKey[] = "held_out";
+
+// The extent that a text determines: how many different characters it has.
+inline constexpr char kVocabularyExtent[] = "V";
+
+std::string FormatExtents(const frontend::Extents& extents);
+
+// Builds and compiles an entry for this machine; with gradients of its parameters if it is to be trained.
+std::expected<Program, int> CompileModel(const ProgramArguments& arguments, const frontend::Extents& extents,
+                                         Precision precision, bool trains);
+
+struct TrainedModel {
+  std::shared_ptr<Parameters> parameters;
+  WeightFile weights;
+  // A number of the metadata, or `otherwise`.
+  double Number(const std::string& key, double otherwise) const;
+};
+// Compiles the entry for the extents that the weights were trained with (`-D` overrides them) and restores the weights.
+std::expected<TrainedModel, int> LoadTrainedModel(const ProgramArguments& arguments, const std::string& weights);
+
+}  // namespace recurve::command
+
+#endif  // RECURVE_COMPILER_COMMAND_MODEL_H_

@@ -1,0 +1,188 @@
+// compiler/command/train.cpp: `recurve train`: a model, a text or a series, and the best weights in a file.
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <csignal>
+#include <numbers>
+
+#include "compiler/command/command.h"
+#include "compiler/command/model.h"
+#include "compiler/command/progress.h"
+#include "runtime/batches.h"
+#include "runtime/file.h"
+#include "runtime/trainer.h"
+
+namespace recurve::command {
+namespace {
+
+// Set by the first SIGINT; a second one ends the process as usual.
+std::atomic<bool> stop_requested = false;
+void RequestStop(int signal) {
+  stop_requested = true;
+  std::signal(signal, SIG_DFL);
+}
+
+struct Options {
+  ProgramArguments program;
+  std::string data;
+  double held_out = 0.1;
+  size_t batch = 16, length = 64;
+  size_t threads = 1;
+  Precision precision = Precision::kF32;
+  TrainOptions train;
+};
+
+// Data ready for batches: one of the two is filled.
+struct Data {
+  std::vector<int32_t> tokens;
+  std::vector<double> values;  // [rows, width]
+  size_t rows = 0, training_rows = 0, width = 1;
+  bool is_text = false;
+  size_t vocabulary = 0;
+};
+
+std::expected<Data, Error> ReadText(const Options& options, std::map<std::string, std::string>& metadata) {
+  auto text = ReadFile(options.data);
+  if (!text) return std::unexpected(text.error());
+  const Vocabulary vocabulary = Vocabulary::Of(*text);
+  auto tokens = vocabulary.Encode(*text);
+  if (!tokens) return std::unexpected(tokens.error());
+  metadata[kVocabularyKey] = vocabulary.Serialize();
+  Data data{.tokens = *std::move(tokens), .is_text = true, .vocabulary = vocabulary.size()};
+  data.rows = data.tokens.size();
+  return data;
+}
+
+std::expected<Data, Error> ReadNumbers(const Options& options, std::map<std::string, std::string>& metadata) {
+  auto series = ReadSeries(options.data);
+  if (!series) return std::unexpected(series.error());
+  Data data{.rows = series->rows(), .width = series->width()};
+  const size_t training = data.rows - static_cast<size_t>(static_cast<double>(data.rows) * options.held_out);
+  const auto scale = Standardization::Of(*series, training);
+  metadata[kStandardizationKey] = scale.Serialize();
+  data.values = scale.Apply(series->values);
+  return data;
+}
+
+using BatchesOrError = std::expected<std::unique_ptr<Batches>, Error>;
+
+// Batches of rows [from, to).
+BatchesOrError MakeBatches(const SequenceModel& model, const Data& data, size_t from, size_t to,
+                           const Options& options) {
+  if (data.is_text)
+    return TokenBatches(model, std::span(data.tokens).subspan(from, to - from), options.batch, options.length);
+  return SeriesBatches(model, std::span(data.values).subspan(from * data.width, (to - from) * data.width),
+                       options.batch, options.length);
+}
+
+int Run(Options options) {
+  auto extents = ParseExtents(options.program.definitions);
+  if (!extents) return Fail(extents.error());
+  const bool is_text = !options.data.ends_with(".csv");
+  auto data = is_text ? ReadText(options, options.train.metadata) : ReadNumbers(options, options.train.metadata);
+  if (!data) return Fail(data.error());
+  data->training_rows = data->rows - static_cast<size_t>(static_cast<double>(data->rows) * options.held_out);
+
+  if (is_text) {
+    // The text decides how many characters there are, if the model asks by the usual name.
+    auto loaded = LoadProgram(options.program.file);
+    if (!loaded) return loaded.error();
+    for (const frontend::Entry& entry : loaded->entries) {
+      const bool asks = std::ranges::find(entry.extents, kVocabularyExtent) != entry.extents.end();
+      if (entry.name == options.program.entry && asks)
+        extents->try_emplace(kVocabularyExtent, static_cast<int64_t>(data->vocabulary));
+    }
+  }
+  auto program = CompileModel(options.program, *extents, options.precision, /*trains=*/true);
+  if (!program) return program.error();
+  auto model = SequenceModel::Of(*program);
+  if (!model) return Fail(model.error());
+  if (model->is_token != is_text)
+    return Fail(
+        {fmt::format("`{}` reads {}, and `{}` is {}", options.program.entry, model->is_token ? "characters" : "numbers",
+                     options.data, is_text ? "a text (a series is a .csv file)" : "a series of numbers")});
+  if (is_text && model->classes != data->vocabulary)
+    return Fail({fmt::format("`{}` has {} different characters, and the model is for {}", options.data,
+                             data->vocabulary, model->classes)});
+
+  auto training = MakeBatches(*model, *data, 0, data->training_rows, options);
+  if (!training) return Fail(training.error());
+  std::unique_ptr<Batches> held_out;
+  if (options.held_out > 0) {
+    // A series' held-out predictions may look back into the training part; a text's start anew.
+    const size_t look_back = is_text ? 0 : std::min(options.length, data->training_rows);
+    auto batches = MakeBatches(*model, *data, data->training_rows - look_back, data->rows, options);
+    if (!batches) return Fail(batches.error());
+    held_out = *std::move(batches);
+  }
+
+  auto parameters = std::make_shared<Parameters>(*program);
+  if (auto done = parameters->Initialize(options.train.seed); !done) return Fail(done.error());
+  if (options.threads > 1) {
+    auto team = Team::Start(options.threads);
+    if (!team) return Fail(team.error());
+    options.train.team = *std::move(team);
+  }
+  options.train.metadata[kEntryKey] = options.program.entry;
+  options.train.metadata[kExtentsKey] = FormatExtents(*extents);
+  options.train.metadata[kLengthKey] = std::to_string(options.length);
+  options.train.metadata[kHeldOutKey] = fmt::format("{}", options.held_out);
+  Progress progress(is_text ? "bits a character" : "loss", is_text ? std::numbers::log2e : 1);
+  options.train.on_step = [&](const StepReport& report) { progress.Show(report); };
+  options.train.on_epoch = [&](const EpochReport& report) { progress.Show(report); };
+  options.train.stop = &stop_requested;
+  std::signal(SIGINT, RequestStop);
+
+  auto result = Train(parameters, {.training = **training, .held_out = held_out.get()}, options.train);
+  if (!result) return Fail(result.error());
+  fmt::print("{} after {} epochs: best {:.4f} {} in epoch {}{}\n", result->was_stopped ? "stopped" : "done",
+             result->epochs, (is_text ? std::numbers::log2e : 1) * result->best_loss,
+             is_text ? "bits a character" : "loss", result->best_epoch,
+             options.train.save.empty() ? "" : fmt::format(", saved in {}", options.train.save));
+  return kFine;
+}
+
+}  // namespace
+
+void AddTrain(CLI::App& app, int& exit_code) {
+  auto* verb = app.add_subcommand("train", "train a model on a text or a series of numbers");
+  auto options = std::make_shared<Options>();
+  OptimizerOptions& optimizer = options->train.optimizer;
+  const std::map<std::string, OptimizerOptions::Kind> kinds = {{"sgd", OptimizerOptions::Kind::kSgd},
+                                                               {"adam", OptimizerOptions::Kind::kAdam}};
+  AddProgramArguments(*verb, options->program);
+  verb->add_option("--data", options->data, "a text, or a .csv file with a row a time step")->required();
+  verb->add_option("--epochs", options->train.epochs, "passes over the data")->capture_default_str();
+  verb->add_option("--batch", options->batch, "sequences side by side")->capture_default_str();
+  verb->add_option("--length", options->length, "time steps that a gradient goes back")->capture_default_str();
+  verb->add_option("--optimizer", optimizer.kind, "sgd or adam")
+      ->transform(CLI::CheckedTransformer(kinds))
+      ->type_name("NAME")
+      ->default_str("adam");
+  verb->add_option("--rate", optimizer.rate, "step size")->capture_default_str();
+  verb->add_option("--momentum", optimizer.momentum, "of sgd")->capture_default_str();
+  verb->add_option("--clip", optimizer.clip, "largest length of the whole gradient; 0 leaves it")
+      ->capture_default_str();
+  verb->add_option("--held-out", options->held_out, "share of the data, from its end, that is not trained on")
+      ->check(CLI::Range(0.0, 0.9))
+      ->capture_default_str();
+  verb->add_option("--seed", options->train.seed, "of the weights and the order of batches")->capture_default_str();
+  verb->add_option("--threads", options->threads, "results are the same bits for any number")->capture_default_str();
+  AddPrecision(*verb, options->precision);
+  verb->add_option("--save", options->train.save, "where the best weights go")->type_name("FILE.safetensors");
+  verb->add_flag("--resume", options->train.resume, "go on from the checkpoint beside the saved weights");
+  verb->footer(
+      "The extent `V` of a text model is the number of different characters in the text unless -D says otherwise.\n"
+      "Ctrl-C ends training after the current step and keeps the weights.\n"
+      "Examples:\n"
+      "  recurve train frontend/examples/characters/characters.cell characters -D E=32 -D H=128 --data=book.txt \\\n"
+      "      --epochs=20 --batch=32 --length=64 --rate=0.003 --clip=1 --save=book.safetensors\n"
+      "  recurve train frontend/examples/sunspots/sunspots.cell sunspots -D H=16 --data=sunspots.csv \\\n"
+      "      --held-out=0.2 --length=30 --save=sunspots.safetensors --resume --epochs=400");
+  verb->callback([options, &exit_code] { exit_code = Run(*options); });
+}
+
+}  // namespace recurve::command
