@@ -108,10 +108,15 @@ void ExpectVjpIsFiniteDifference(const Graph& graph, const std::vector<std::stri
       for (int64_t i = 0; i < direction.size(); ++i) moved[which].values[i] += step * direction.values[i];
       return Objective(graph, bindings, moved, adjoints);
     };
-    double expected = (objective_at(kStep) - objective_at(-kStep)) / (2 * kStep);
     double actual = Dot(results[primal_outputs + k], direction);
-    double scale = 1 + std::abs(expected) + std::abs(objective_at(0));
-    EXPECT_NEAR(actual, expected, kTolerance * scale) << "gradient of " << wrt[k];
+    // A kink or a jump within one step is hardly within the other as well.
+    for (double step : {kStep, kStep / 8}) {
+      double expected = (objective_at(step) - objective_at(-step)) / (2 * step);
+      double scale = 1 + std::abs(expected) + std::abs(objective_at(0));
+      bool agrees = std::abs(actual - expected) <= kTolerance * scale;
+      if (agrees) break;
+      EXPECT_TRUE(agrees || step == kStep) << "gradient of " << wrt[k] << ": " << actual << ", differences: " << expected;
+    }
   }
 }
 
