@@ -139,6 +139,7 @@ struct Definition {
   std::vector<Name> parameters;  // extents of a cell or model, arguments of a function
   std::vector<Statement> body;   // of `fn f(x) = e` the statement `return e`
   Range range;
+  bool broken = false;           // a statement had a mistake and is missing
 };
 
 struct Ast {

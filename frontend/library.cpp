@@ -18,12 +18,11 @@ std::vector<Ast> ParseLibrary() {
   for (const LibraryFile& file : LibraryFiles()) {
     Diagnostics diagnostics;
     auto source = std::make_shared<Source>("library/" + std::string(file.name), std::string(file.text));
-    std::optional<Ast> ast = Parse(source, diagnostics);
-    if (!ast) {
+    asts.push_back(Parse(source, diagnostics));
+    if (diagnostics.has_errors()) {
       fmt::print(stderr, "recurve: internal error: the library does not parse\n{}", diagnostics.Render());
       std::abort();
     }
-    asts.push_back(std::move(*ast));
   }
   return asts;
 }

@@ -156,6 +156,7 @@ class Parser {
 
   Definition ParseDefinition() {
     Definition definition;
+    int errors = diagnostics_.errors();
     definition.range = Peek().range;
     definition.kind = At(TokenKind::kCell)    ? Definition::Kind::kCell
                       : At(TokenKind::kModel) ? Definition::Kind::kModel
@@ -187,6 +188,7 @@ class Parser {
       definition.body = ParseBlock();
     }
     definition.range = Join(definition.range, tokens_[at_ - 1].range);
+    definition.broken = diagnostics_.errors() != errors;
     failed_ = false;
     return definition;
   }
@@ -588,14 +590,12 @@ class Parser {
 
 }  // namespace
 
-std::optional<Ast> Parse(std::shared_ptr<const Source> source, Diagnostics& diagnostics) {
+Ast Parse(std::shared_ptr<const Source> source, Diagnostics& diagnostics) {
   if (source->text().size() > kLongestSource) {
     diagnostics.Report(Kind::kProgramTooLarge, {}, fmt::format("`{}` is longer than 16 MiB", source->name()));
-    return std::nullopt;
+    return {source, {}};
   }
-  Ast ast{source, Parser(*source, diagnostics).File()};
-  if (diagnostics.has_errors()) return std::nullopt;
-  return ast;
+  return {source, Parser(*source, diagnostics).File()};
 }
 
 }  // namespace recurve::frontend

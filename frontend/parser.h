@@ -8,7 +8,6 @@
 #define RECURVE_FRONTEND_PARSER_H_
 
 #include <memory>
-#include <optional>
 
 #include "frontend/ast.h"
 #include "frontend/diagnostics.h"
@@ -20,8 +19,8 @@ inline constexpr int kDeepestExpression = 200;
 inline constexpr int kDeepestBlock = 16;
 inline constexpr size_t kLongestSource = size_t{1} << 24;
 
-// Empty when a mistake was reported.
-std::optional<Ast> Parse(std::shared_ptr<const Source> source, Diagnostics& diagnostics);
+// A definition in which a mistake was reported is there and marked as broken, so that the others can be checked.
+Ast Parse(std::shared_ptr<const Source> source, Diagnostics& diagnostics);
 
 }  // namespace recurve::frontend
 

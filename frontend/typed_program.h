@@ -90,6 +90,7 @@ struct TypedState {
 struct TypedOutput {
   std::string name;
   TermId term = kNoTerm;
+  Range range;
 };
 
 struct TypedDefinition;
@@ -98,6 +99,7 @@ struct TypedDefinition;
 struct TypedInstance {
   std::string name;
   std::shared_ptr<const TypedDefinition> cell;  // extents are expressions in the model's names
+  Range range;
 };
 
 struct TypedScan {
@@ -107,6 +109,7 @@ struct TypedScan {
   std::string time;
   std::vector<TermId> sequences;  // one per input of the cell
   std::vector<TermId> initial;    // one per state, or kNoTerm where the cell's own rule holds
+  Range range;
 };
 
 struct TypedDefinition {
