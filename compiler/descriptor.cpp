@@ -130,6 +130,8 @@ class DescriptorEmitter {
 
 }  // namespace
 
-void EmitDescriptor(llvm::Module& module, const ProgramInterface& program) { DescriptorEmitter(module, program).Emit(); }
+void EmitDescriptor(llvm::Module& module, const ProgramInterface& program) {
+  DescriptorEmitter(module, program).Emit();
+}
 
 }  // namespace recurve

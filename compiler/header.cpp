@@ -6,9 +6,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <array>
 #include <iterator>
-#include <map>
 #include <ranges>
 #include <set>
 #include <string_view>
@@ -17,21 +15,21 @@
 namespace recurve {
 namespace {
 
-// Words that C99 to C23 or C++98 to C++23 keep to themselves, and macros that GNU dialects define on common systems.
-constexpr std::array kReserved = std::to_array<std::string_view>({
-    "NULL", "_Alignas", "_Alignof", "_Atomic", "_BitInt", "_Bool", "_Complex", "_Decimal128", "_Decimal32",
-    "_Decimal64", "_Generic", "_Imaginary", "_Noreturn", "_Static_assert", "_Thread_local", "alignas", "alignof", "and",
-    "and_eq", "asm", "auto", "bitand", "bitor", "bool", "break", "case", "catch", "char", "char16_t", "char32_t",
-    "char8_t", "class", "co_await", "co_return", "co_yield", "compl", "concept", "const", "const_cast", "consteval",
-    "constexpr", "constinit", "continue", "decltype", "default", "delete", "do", "double", "dynamic_cast", "else",
-    "enum", "explicit", "export", "extern", "false", "float", "for", "friend", "goto", "if", "inline", "int", "linux",
-    "long", "mutable", "namespace", "new", "noexcept", "not", "not_eq", "nullptr", "operator", "or", "or_eq",
-    "private", "protected", "public", "register", "reinterpret_cast", "requires", "restrict", "return", "short",
-    "signed", "sizeof", "static", "static_assert", "static_cast", "struct", "switch", "template", "this",
-    "thread_local", "throw", "true", "try", "typedef", "typeid", "typename", "typeof", "typeof_unqual", "union",
-    "unix", "unsigned", "using", "virtual", "void", "volatile", "wchar_t", "while", "xor", "xor_eq",
-});
-static_assert(std::ranges::is_sorted(kReserved));
+// Words that C99 to C23 or C++98 to C++23 keep to themselves, and macros that GNU dialects define on common systems;
+// each between spaces.
+constexpr std::string_view kReserved =
+    " "
+    "NULL _Alignas _Alignof _Atomic _BitInt _Bool _Complex _Decimal128 _Decimal32 _Decimal64 _Generic _Imaginary "
+    "_Noreturn _Static_assert _Thread_local alignas alignof and and_eq asm auto bitand bitor bool break case "
+    "catch char char16_t char32_t char8_t class co_await co_return co_yield compl concept const const_cast "
+    "consteval constexpr constinit continue decltype default delete do double dynamic_cast else enum explicit "
+    "export extern false float for friend goto if inline int linux long mutable namespace new noexcept not not_eq "
+    "nullptr operator or or_eq private protected public register reinterpret_cast requires restrict return short "
+    "signed sizeof static static_assert static_cast struct switch template this thread_local throw true try "
+    "typedef typeid typename typeof typeof_unqual union unix unsigned using virtual void volatile wchar_t while "
+    "xor xor_eq ";
+
+bool IsReserved(const std::string& word) { return kReserved.find(" " + word + " ") != std::string_view::npos; }
 
 // One scope of C names.
 class Names {
@@ -41,7 +39,7 @@ class Names {
 
   std::string Take(std::string_view name) {
     std::string wanted = CIdentifier(name);
-    if (std::ranges::binary_search(kReserved, wanted)) wanted += '_';
+    if (IsReserved(wanted)) wanted += '_';
     std::string identifier = wanted;
     for (int copy = 2; !taken_.insert(identifier).second; ++copy) identifier = fmt::format("{}_{}", wanted, copy);
     return identifier;
@@ -161,11 +159,17 @@ class HeaderPrinter {
   void Introduction() {
     Line("/* {}.h: made by Recurve for {}. Do not edit.", name_, InComment(program_.target));
     Line(" *");
-    Line(" * Each function takes a struct of sizes and pointers. Tensors are dense, row-major and time-first, of {}; sizes",
-         ElementType());
-    Line(" * are elements unless they end in _bytes. The caller owns every buffer; nothing is allocated, locked or kept.");
-    Line(" * `packed`, `tape` and `workspace` are aligned to {} bytes. Two calls may run at once unless they share a buffer",
-         RECURVE_ALIGNMENT);
+    Line(
+        " * Each function takes a struct of sizes and pointers. Tensors are dense, row-major and time-first, of {}; "
+        "sizes",
+        ElementType());
+    Line(
+        " * are elements unless they end in _bytes. The caller owns every buffer; nothing is allocated, locked or "
+        "kept.");
+    Line(
+        " * `packed`, `tape` and `workspace` are aligned to {} bytes. Two calls may run at once unless they share a "
+        "buffer",
+        RECURVE_ALIGNMENT);
     Line(" * that one of them writes.");
     Example();
     ParameterTable();
@@ -320,7 +324,8 @@ class HeaderPrinter {
       Line("  size_t largest = 0, bytes;");
       for (const CEntry& entry : entries_) {
         if (!HasWorkspace(*entry.entry)) continue;
-        Line("  bytes = {}(extents);\n  if (bytes > largest) largest = bytes;", WorkspaceSymbol(program_, *entry.entry));
+        Line("  bytes = {}(extents);\n  if (bytes > largest) largest = bytes;",
+             WorkspaceSymbol(program_, *entry.entry));
       }
       Line("  return (largest + {}u) / {}u * {}u;\n}}\n", RECURVE_ALIGNMENT - 1, RECURVE_ALIGNMENT, RECURVE_ALIGNMENT);
     }

@@ -31,7 +31,6 @@ std::string WorkspaceSymbol(const ProgramInterface& program, const EntryInterfac
 
 std::string TapeSymbol(const ProgramInterface& program) { return CIdentifier(program.name) + "_tape_bytes"; }
 
-// The header's NAME_tape_bytes takes the sizes one by one and calls this.
 std::string ExportedTapeSymbol(const ProgramInterface& program) {
   return CIdentifier(program.name) + "_forward_tape_bytes";
 }

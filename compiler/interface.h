@@ -50,12 +50,14 @@ struct ProgramInterface {
 // The characters of a name that a C identifier may have, `_` for each other byte: "1.forward.W" is "_1_forward_W".
 std::string CIdentifier(std::string_view name);
 
-// The symbols of a program's functions and of its descriptor.
-std::string EntrySymbol(const ProgramInterface& program, const EntryInterface& entry);      // NAME_forward
-std::string WorkspaceSymbol(const ProgramInterface& program, const EntryInterface& entry);  // NAME_forward_workspace_bytes
-std::string TapeSymbol(const ProgramInterface& program);                                    // NAME_tape_bytes
-std::string ExportedTapeSymbol(const ProgramInterface& program);                            // NAME_forward_tape_bytes
-std::string DescriptorSymbol(const ProgramInterface& program);                              // NAME_program
+// The symbols of a program's functions and of its descriptor: NAME_forward, NAME_forward_workspace_bytes,
+// NAME_tape_bytes and NAME_program. An object calls the size of the tape NAME_forward_tape_bytes, since the C header
+// has a NAME_tape_bytes that takes the sizes one by one.
+std::string EntrySymbol(const ProgramInterface& program, const EntryInterface& entry);
+std::string WorkspaceSymbol(const ProgramInterface& program, const EntryInterface& entry);
+std::string TapeSymbol(const ProgramInterface& program);
+std::string ExportedTapeSymbol(const ProgramInterface& program);
+std::string DescriptorSymbol(const ProgramInterface& program);
 
 // True if the entry has a slot for scratch, and therefore a function that tells its size.
 bool HasWorkspace(const EntryInterface& entry);

@@ -12,6 +12,7 @@
 #include <llvm/ExecutionEngine/Orc/SelfExecutorProcessControl.h>
 #include <llvm/ExecutionEngine/Orc/TaskDispatch.h>
 #include <llvm/Support/MemoryBuffer.h>
+#include <strings.h>
 
 #include <cstring>
 #include <string>
@@ -41,6 +42,7 @@ class Session {
     orc::SymbolMap functions{
         {Intern("memcpy"), {orc::ExecutorAddr::fromPtr(&std::memcpy), callable}},
         {Intern("memset"), {orc::ExecutorAddr::fromPtr(&std::memset), callable}},
+        {Intern("bzero"), {orc::ExecutorAddr::fromPtr(&::bzero), callable}},  // Darwin's memset by zero
     };
     if (llvm::Error error = library_.define(orc::absoluteSymbols(std::move(functions)))) return error;
     auto buffer = llvm::MemoryBuffer::getMemBufferCopy(object, symbol);
@@ -78,8 +80,8 @@ std::expected<LoadedCode, Error> LoadObject(std::string_view object, const Progr
 std::expected<LoadedCode, Error> Jit(const llvm::Module& module, const ProgramInterface& program,
                                      const Target& target) {
   if (!target.why_not_here().empty()) {
-    return std::unexpected(Error{fmt::format("cannot run code for `{}` here: {}", target.description(),
-                                             target.why_not_here())});
+    return std::unexpected(
+        Error{fmt::format("cannot run code for `{}` here: {}", target.description(), target.why_not_here())});
   }
   auto object = CompileObject(module, target);
   if (!object) return std::unexpected(object.error());

@@ -67,8 +67,9 @@ struct FactsRow {
 constexpr std::string_view kNever = "-";
 
 // AVX-512 without 512-bit registers (AVX10/256) does not exist in silicon, and 32-bit x86 sees eight registers of any
-// width. RISC-V names its smallest vector length in `zvl`; code for a longer one is not portable to a shorter one. NEON of
-// 32-bit Arm and Helium have no doubles; a Cortex-M without Helium computes on 32 scalars. SVE has no constant length.
+// width. RISC-V names its smallest vector length in `zvl`; code for a longer one is not portable to a shorter one. NEON
+// of 32-bit Arm and Helium have no doubles; a Cortex-M without Helium computes on 32 scalars. SVE has no constant
+// length.
 constexpr FactsRow kFacts[] = {
     {"x86", "+avx512f,+64bit-mode", 64, 32, "", "+fma"},
     {"x86", "+avx,+64bit-mode", 32, 16, "", "+fma"},
@@ -97,9 +98,9 @@ struct CacheRow {
   size_t l1_bytes, l2_bytes;
 };
 constexpr CacheRow kCaches[] = {
-    {"x86", 32 << 10, 512 << 10},   {"aarch64", 64 << 10, 512 << 10}, {"riscv", 32 << 10, 256 << 10},
-    {"wasm", 32 << 10, 256 << 10},  {"ppc", 32 << 10, 512 << 10},     {"s390", 128 << 10, 2048 << 10},
-    {"arm", 16 << 10, 0},           {"loongarch", 64 << 10, 256 << 10},
+    {"x86", 32 << 10, 512 << 10},  {"aarch64", 64 << 10, 512 << 10},   {"riscv", 32 << 10, 256 << 10},
+    {"wasm", 32 << 10, 256 << 10}, {"ppc", 32 << 10, 512 << 10},       {"s390", 128 << 10, 2048 << 10},
+    {"arm", 16 << 10, 0},          {"loongarch", 64 << 10, 256 << 10},
 };
 
 // What toolchains mean by an architecture when nobody names a processor, where LLVM means less: hardware
@@ -187,8 +188,9 @@ std::expected<void, Error> CheckNames(const llvm::MCSubtargetInfo& known, std::s
     if (llvm::SubtargetFeatures::hasFlag(feature) && llvm::any_of(known.getAllProcessorFeatures(), has_name)) continue;
     std::set<std::string_view> names;
     for (const auto& row : known.getAllProcessorFeatures()) names.insert(row.Key);
-    return std::unexpected(Error{fmt::format("no feature `{}` in architecture `{}`; written as +NAME or -NAME there are {}",
-                                             feature, architecture, fmt::join(names, ", "))});
+    return std::unexpected(
+        Error{fmt::format("no feature `{}` in architecture `{}`; written as +NAME or -NAME there are {}", feature,
+                          architecture, fmt::join(names, ", "))});
   }
   return {};
 }
@@ -253,20 +255,22 @@ std::expected<Target, Error> MakeTarget(const TargetSpec& spec) {
   std::string why;
   contents->backend = llvm::TargetRegistry::lookupTarget(triple, why);
   if (contents->backend == nullptr || !IsProcessor(triple.getArch()) || !contents->backend->hasMCAsmBackend()) {
-    return std::unexpected(Error{fmt::format("no code generator for target `{}`; there are {}", spec.triple,
-                                             fmt::join(Architectures(), ", "))});
+    return std::unexpected(Error{
+        fmt::format("no code generator for target `{}`; there are {}", spec.triple, fmt::join(Architectures(), ", "))});
   }
 
   bool is_host_architecture = triple.getArch() == host.getArch();
   bool is_native = spec.cpu == "native" || (spec.cpu.empty() && spec.triple.empty());
   if (is_native && !is_host_architecture) {
-    return std::unexpected(Error{fmt::format("cpu `native` is this machine's, of architecture `{}`; target `{}` is another",
-                                             host.getArchName().str(), triple.str())});
+    return std::unexpected(
+        Error{fmt::format("cpu `native` is this machine's, of architecture `{}`; target `{}` is another",
+                          host.getArchName().str(), triple.str())});
   }
   contents->cpu = is_native ? llvm::sys::getHostCPUName().str() : spec.cpu.empty() ? "generic" : spec.cpu;
   llvm::SubtargetFeatures features;
   if (is_native) {
-    for (const auto& feature : llvm::sys::getHostCPUFeatures()) features.AddFeature(feature.getKey(), feature.getValue());
+    for (const auto& feature : llvm::sys::getHostCPUFeatures())
+      features.AddFeature(feature.getKey(), feature.getValue());
   } else if (spec.cpu.empty()) {
     features = llvm::SubtargetFeatures(BaselineFeatures(triple));
   }
