@@ -10,13 +10,17 @@
 //               over time with the operations that feed them. A costly elementwise value that feeds one and is read by
 //               the body as well moves too; a cheap one is computed twice.
 //   followers   an operation on a moved value whose only reader it is, if it stores no more: a bias addition moves, the
-//               four slices of a gate vector stay.
+//               four slices of a gate vector stay. In a sum of several terms those that do not depend on the carry are
+//               added first, so that they move together: (x W + h U) + b is (x W + b) + h U.
 //   the rest    elementwise work on inputs stays where it is: moving it would save nothing. A scan without a carry is
 //               no recurrence, so everything in it moves.
 //
 // A stacked result that is an element, an invariant or a moved value is that value itself.
 
 #include <algorithm>
+#include <memory>
+#include <span>
+#include <vector>
 
 #include "compiler/graph_util.h"
 #include "compiler/passes.h"
@@ -121,9 +125,57 @@ class HoistAnalysis {
   std::vector<bool> movable_, hoisted_;
 };
 
+// The terms of a tree of additions, from left to right; additions that something else reads, or that could move as they
+// are, stay whole.
+void CollectTerms(const Graph& body, NodeId sum, const std::vector<bool>& is_inner, std::vector<NodeId>& terms) {
+  for (NodeId arg : body[sum].args) {
+    if (is_inner[arg]) {
+      CollectTerms(body, arg, is_inner, terms);
+    } else {
+      terms.push_back(arg);
+    }
+  }
+}
+
+// The body with the terms of its sums in the order of the file's comment.
+Graph RegroupSums(const ScanDraft& draft) {
+  const Graph& body = *draft.body;
+  HoistAnalysis analysis(draft);
+  std::vector<bool> sequential = DependsOn(body, draft.CarryInputs());
+  std::vector<int> uses = UseCounts(body);
+  // Additions of which only another addition is made, with the carry in both.
+  std::vector<bool> is_inner(body.size());
+  for (NodeId id = 0; id < body.size(); ++id) {
+    if (body[id].op != Op::kAdd) continue;
+    for (NodeId arg : body[id].args) is_inner[arg] = body[arg].op == Op::kAdd && sequential[arg] && uses[arg] == 1;
+  }
+
+  Graph to;
+  to.name = body.name;
+  NodeMap map = EmptyMap(body);
+  for (NodeId id = 0; id < body.size(); ++id) {
+    map[id] = CopyNode(body, id, map, to);
+    if (body[id].op != Op::kAdd || !sequential[id] || is_inner[id]) continue;
+    std::vector<NodeId> terms, first, last;
+    CollectTerms(body, id, is_inner, terms);
+    for (NodeId term : terms) (sequential[term] ? last : first).push_back(term);
+    auto moves = [&](NodeId term) { return analysis.timed()[term] && analysis.hoisted(term); };
+    if (first.size() < 2 || std::ranges::none_of(first, moves)) continue;
+    ir::Expr sum = to.At(map[first[0]]);
+    for (NodeId term : std::span(first).subspan(1)) sum = sum + to.At(map[term]);
+    for (NodeId term : last) sum = sum + to.At(map[term]);
+    to.SetLabel(sum.id(), body[id].label);
+    map[id] = sum.id();
+  }
+  CopyOutputs(body, map, to);
+  return DropDeadNodes(to);
+}
+
 std::vector<NodeId> HoistFromScan(Graph& to, const Node& scan, const std::vector<bool>&) {
-  ScanDraft draft(scan);
-  const ScanDraft before = draft;
+  Node regrouped = scan;
+  std::get<ir::ScanAttr>(regrouped.attr).body = std::make_shared<const Graph>(RegroupSums(ScanDraft(scan)));
+  const ScanDraft before(regrouped);
+  ScanDraft draft = before;
   HoistAnalysis analysis(before);
   Lifter lifter(to, *before.body, before.time, analysis.timed(), [&](NodeId inner) {
     if (const auto* element = before.FindElement(inner)) return element->outer;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "compiler/graph_util.h"
@@ -75,7 +76,7 @@ Expr ContractBeforeBroadcast(const Site& site, size_t side) {
 }
 
 // The product of the extents of some axes, as a value of shape `like`.
-Expr CountOf(Graph& graph, const ir::Shape& shape, const std::vector<int>& axes, const ir::Shape& like) {
+Expr CountOf(Graph& graph, const ir::Shape& shape, const std::vector<int>& axes, ir::Shape like) {
   double constant = 1;
   Expr symbolic;
   for (int axis : axes) {
@@ -86,9 +87,9 @@ Expr CountOf(Graph& graph, const ir::Shape& shape, const std::vector<int>& axes,
       symbolic = symbolic ? symbolic * extent : extent;
     }
   }
-  if (!symbolic) return Constant(graph, like, constant);
+  if (!symbolic) return Constant(graph, std::move(like), constant);
   Expr count = symbolic * constant;
-  return like.empty() ? count : BroadcastTo(count, like, {});
+  return like.empty() ? count : BroadcastTo(count, std::move(like), {});
 }
 
 // A sum over axes along which the operand is repeated is a product with their extents.
