@@ -1,0 +1,91 @@
+// compiler/command/compile.cpp: `recurve compile`: a program as an object file and a C header.
+
+#include "compiler/compile.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "compiler/command/command.h"
+#include "runtime/file.h"
+
+namespace recurve::command {
+namespace {
+
+enum class Kind : uint8_t { kObject, kHeader, kAssembly, kLlvm };
+
+struct Options {
+  ProgramArguments program;
+  std::string folder = ".";
+  std::vector<Kind> emit = {Kind::kObject, Kind::kHeader};
+  CompileOptions compile;
+  bool inference_only = false;
+};
+
+struct File {
+  Kind kind;
+  std::string_view extension;
+  const std::string& contents;
+};
+
+int Run(const Options& options) {
+  auto graph = LoadGraph(options.program);
+  if (!graph) return graph.error();
+  auto wants = [&](Kind kind) { return std::ranges::find(options.emit, kind) != options.emit.end(); };
+  CompileOptions compile = options.compile;
+  compile.gradients = !options.inference_only;
+  auto artifacts = CompileToObject(*graph, compile, {.assembly = wants(Kind::kAssembly), .llvm = wants(Kind::kLlvm)});
+  if (!artifacts) return Fail(artifacts.error());
+
+  std::error_code failure;
+  std::filesystem::create_directories(options.folder, failure);
+  if (failure) return Fail({fmt::format("making the folder `{}`: {}", options.folder, failure.message())});
+  const File files[] = {{Kind::kObject, "o", artifacts->object},
+                        {Kind::kHeader, "h", artifacts->header},
+                        {Kind::kAssembly, "s", artifacts->assembly},
+                        {Kind::kLlvm, "ll", artifacts->llvm}};
+  for (const File& file : files) {
+    if (!wants(file.kind)) continue;
+    const std::string path = fmt::format("{}/{}.{}", options.folder, options.program.entry, file.extension);
+    if (auto done = WriteFile(path, file.contents); !done) return Fail(done.error());
+    fmt::print("{}\n", path);
+  }
+  return kFine;
+}
+
+}  // namespace
+
+void AddCompile(CLI::App& app, int& exit_code) {
+  auto* verb = app.add_subcommand("compile", "write a program as an object file and a C header");
+  auto options = std::make_shared<Options>();
+  const std::map<std::string, Kind> kinds = {
+      {"object", Kind::kObject}, {"header", Kind::kHeader}, {"assembly", Kind::kAssembly}, {"llvm", Kind::kLlvm}};
+  AddProgramArguments(*verb, options->program);
+  verb->add_option("-o", options->folder, "where the files go")->type_name("DIR")->capture_default_str();
+  verb->add_option("--emit", options->emit, "any of object, header, assembly, llvm")
+      ->transform(CLI::CheckedTransformer(kinds))
+      ->delimiter(',')
+      ->type_name("LIST")
+      ->default_str("object,header");
+  AddPrecision(*verb, options->compile.precision);
+  verb->add_option("--target", options->compile.target.triple, "for another machine, e.g. aarch64-linux-gnu")
+      ->type_name("TRIPLE");
+  verb->add_option("--cpu", options->compile.target.cpu, "its processor, e.g. cortex-a72; `native` is this machine's")
+      ->type_name("NAME");
+  verb->add_option("--features", options->compile.target.features, "LLVM's features on top, e.g. +v")
+      ->type_name("LIST");
+  verb->add_option("--wrt", options->compile.wrt, "inputs whose gradients are wanted; all real ones unless said")
+      ->delimiter(',')
+      ->type_name("NAMES");
+  verb->add_flag("--inference-only", options->inference_only, "no forward and backward pass for training");
+  verb->footer(
+      "The object needs no library: its only undefined symbols are memcpy and memset. The header explains its use.\n"
+      "Examples:\n"
+      "  recurve compile frontend/library/lstm.cell lstm -D I=4 -D H=8 -o out\n"
+      "  recurve compile frontend/library/gru.cell gru -D I=1 -D H=16 -o out --inference-only \\\n"
+      "      --target=aarch64-linux-gnu --cpu=cortex-a72 --emit=object,header,assembly");
+  verb->callback([options, &exit_code] { exit_code = Run(*options); });
+}
+
+}  // namespace recurve::command
