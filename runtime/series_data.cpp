@@ -15,9 +15,12 @@ std::string_view Trim(std::string_view text) {
   constexpr std::string_view kBlank = " \t\r";
   const size_t begin = text.find_first_not_of(kBlank);
   if (begin == std::string_view::npos) return {};
-  text = text.substr(begin, text.find_last_not_of(kBlank) - begin + 1);
-  if (text.size() >= 2 && text.front() == '"' && text.back() == '"') text = text.substr(1, text.size() - 2);
-  return text;
+  return text.substr(begin, text.find_last_not_of(kBlank) - begin + 1);
+}
+
+std::string_view Unquoted(std::string_view text) {
+  const bool is_quoted = text.size() >= 2 && text.front() == '"' && text.back() == '"';
+  return is_quoted ? text.substr(1, text.size() - 2) : text;
 }
 
 // The part before the first separator, which is taken off the text along with it.
@@ -31,7 +34,7 @@ std::string_view TakeUntil(std::string_view& text, char separator) {
 std::vector<std::string_view> Cells(std::string_view line) {
   std::vector<std::string_view> cells;
   const bool ends_open = line.ends_with(',');
-  while (!line.empty()) cells.push_back(Trim(TakeUntil(line, ',')));
+  while (!line.empty()) cells.push_back(Unquoted(Trim(TakeUntil(line, ','))));
   if (ends_open) cells.emplace_back();
   return cells;
 }

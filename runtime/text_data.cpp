@@ -65,7 +65,7 @@ std::expected<Vocabulary, Error> Vocabulary::Deserialize(std::string_view serial
   Vocabulary vocabulary;
   std::string symbol;
   int digit = 0, count = 0;
-  for (size_t i = 0; i <= serialized.size(); ++i) {
+  for (size_t i = 0; i <= serialized.size() && !serialized.empty(); ++i) {
     const char c = i < serialized.size() ? serialized[i] : ' ';
     if (c == ' ' && count % 2 == 0 && !symbol.empty()) {
       vocabulary.symbols_.push_back(std::move(symbol));
