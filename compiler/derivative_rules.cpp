@@ -10,6 +10,8 @@
 #include <type_traits>
 #include <utility>
 
+#include "ir/internal_error.h"
+
 namespace recurve {
 
 using ir::Expr;
@@ -200,7 +202,9 @@ Expr OperandGradient(const Graph& graph, NodeId id, int operand, Expr g, const F
     case Op::kContract: return ContractGradient(node, operand, g, forward);
     case Op::kReduceSum: return ir::BroadcastTo(g, type.shape, OtherAxes(type.rank(), node.As<ir::AxesAttr>().axes));
     case Op::kReduceMax: return ReduceMaxGradient(node, id, g, forward);
-    case Op::kGather: return ir::ScatterAdd(forward(node.args[1]), g, type.shape[0].extent);
+    case Op::kGather:
+      if (!type.shape[0].is_constant()) StopOnInternalError("the gradient of a table with a symbolic number of rows");
+      return ir::ScatterAdd(forward(node.args[1]), g, type.shape[0].extent);
     case Op::kScatterAdd: return ir::Gather(g, forward(node.args[0]));
     case Op::kSlice:
     case Op::kInput:

@@ -76,6 +76,12 @@ class Generator {
     return ir::Elementwise(kOps[Below(kOps.size())], {{a, b}});
   }
 
+  // A condition that no input moves, since differences across a jump say nothing.
+  Expr FirstUnits(Graph& graph) {
+    Expr unit = ir::BroadcastTrailing(ir::Iota(graph, n_), {kBatch, n_});
+    return Less(unit, ir::Constant(graph, {kBatch, n_}, static_cast<double>(Below(n_ + 1))));
+  }
+
   void Produce(Graph& graph, Pool& pool, int64_t count, bool with_scans) {
     for (; count > 0; --count) ProduceOne(graph, pool, with_scans);
   }
@@ -108,7 +114,7 @@ class Generator {
         if (pool.columns.empty()) return;
         return pool.rows.push_back(Tanh(ir::BroadcastTo(Pick(pool.columns), row_shape, {0})) * Row(pool));
       case 11: return pool.rows.push_back(Row(pool) + ir::BroadcastTrailing(Pick(pool.vectors), row_shape));
-      case 12: return pool.rows.push_back(Select(Less(Row(pool), Pick(pool.rows)), Row(pool), Pick(pool.rows)));
+      case 12: return pool.rows.push_back(Select(FirstUnits(graph), Row(pool), Pick(pool.rows)));
       case 13: return pool.matrices.push_back(ProduceMatrix(pool));
       case 14: return pool.vectors.push_back(Tanh(ir::ReduceSum(Row(pool), {0})));
       case 15:
