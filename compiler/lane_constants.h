@@ -21,8 +21,8 @@ struct LaneConstants {
   double least_normal;
   // The bits of 1 and of sqrt(1/2), where log splits a number into a fraction around 1 and an exponent.
   uint64_t one_bits, sqrt_half_bits;
-  // At least this far from zero e^a - 1 differs from a.
-  double expm1_tiny;
+  // Nearer to zero e^a - 1 and log(1 + a) are a.
+  double tiny;
   // e^lowest rounds to zero and e^highest to infinity.
   double exp_lowest, exp_highest;
   // e^lowest - 1 rounds to -1; tanh(highest) and erf(highest) round to 1.
@@ -103,7 +103,7 @@ inline constexpr LaneConstants kFloat{
     .least_normal = 0x1p-126,
     .one_bits = 0x3f800000,
     .sqrt_half_bits = 0x3f3504f3,
-    .expm1_tiny = 0x1p-25,
+    .tiny = 0x1p-25,
     .exp_lowest = -104,
     .exp_highest = 89,
     .expm1_lowest = -18,
@@ -129,7 +129,7 @@ inline constexpr LaneConstants kDouble{
     .least_normal = 0x1p-1022,
     .one_bits = 0x3ff0000000000000,
     .sqrt_half_bits = 0x3fe6a09e667f3bcd,
-    .expm1_tiny = 0x1p-54,
+    .tiny = 0x1p-54,
     .exp_lowest = -746,
     .exp_highest = 710,
     .expm1_lowest = -38,

@@ -16,8 +16,10 @@
 
 #include "compiler/lane_math.h"
 
+#include <cmath>
 #include <limits>
 #include <span>
+#include <vector>
 
 #include "compiler/lane_bits.h"
 #include "compiler/lane_constants.h"
@@ -26,6 +28,7 @@ namespace recurve::lane_math {
 namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
+constexpr double kLog2E = 1.4426950408889634;
 constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 
 const LaneConstants& ConstantsOf(Lane a) { return ConstantsFor(a.lanes->shape().element_bytes); }
@@ -36,9 +39,9 @@ Lane MultiplyAdd(Lane a, Lane b, Lane c) { return a.lanes->FusedMultiplyAdd(a, b
 Lane MultiplyAdd(Lane a, Lane b, double c) { return MultiplyAdd(a, b, Like(a, c)); }
 Lane MultiplyAdd(Lane a, double b, Lane c) { return MultiplyAdd(a, Like(a, b), c); }
 
-// `magnitude`, whose sign is plus, with the sign that `a` has beside its own magnitude.
-Lane WithSignOf(Lane a, Lane a_magnitude, Lane magnitude) {
-  return FromBits(BitsOf(magnitude) ^ (BitsOf(a) ^ BitsOf(a_magnitude)));
+// An odd function at a, from its value at |a|.
+Lane OddValue(Lane a, Lane magnitude, Lane value) {
+  return FromBits(BitsOf(value) ^ (BitsOf(a) ^ BitsOf(magnitude)));
 }
 
 Lane Clamp(Lane a, double lowest, double highest) { return max(min(a, highest), lowest); }
@@ -79,7 +82,7 @@ Reduction Reduce(Lane x, double inverse_step, std::span<const double> parts, dou
 Reduction ReduceByLn2(Lane x, double bias) {
   const LaneConstants& k = ConstantsOf(x);
   const double parts[] = {k.ln2_high, k.ln2_low};
-  return Reduce(x, 1.4426950408889634, parts, bias);
+  return Reduce(x, kLog2E, parts, bias);
 }
 
 // 2^n, where n + exponent_bias is in the low bits and between 0 (the result is zero) and all ones (infinity).
@@ -88,6 +91,14 @@ Lane PowerOfTwo(Bits biased, const LaneConstants& k) { return FromBits(biased <<
 // e^r and e^r - 1 for |r| <= ln(2)/2.
 Lane ExpOfRemainder(Lane r) { return MultiplyAdd(r, MultiplyAdd(r, Evaluate(ConstantsOf(r).exp, r), 1.0), 1.0); }
 Lane Expm1OfRemainder(Lane r) { return MultiplyAdd(r * r, Evaluate(ConstantsOf(r).exp, r), r); }
+
+// (e^(2r) - 1) / 2 for |2r| <= ln(2)/2: the polynomial of e^r - 1 with its coefficients moved by powers of two.
+Lane HalfExpm1OfTwice(Lane r) {
+  Polynomial exp = ConstantsOf(r).exp;
+  std::vector<double> moved(exp.begin(), exp.end());
+  for (size_t i = 0; i < moved.size(); ++i) moved[i] = std::ldexp(moved[i], static_cast<int>(i) + 1);
+  return MultiplyAdd(r * r, Evaluate(moved, r), r);
+}
 
 // e^(x + tail), |tail| small against 1 where x is not clamped. 2^n in two factors, each of them normal: the last product
 // rounds once into a subnormal number or infinity.
@@ -191,7 +202,7 @@ Sum LogAsSum(Lane a) {
   return ExactSum(log.high, log.low + MultiplyAdd(split.exponent, k.ln2_low, tail));
 }
 
-// sin(a + quarter_turns * pi/2).
+// sin(a + quarter_turns * pi/2) for a that is not negative.
 Lane SinAfterTurns(Lane a, int quarter_turns) {
   const LaneConstants& k = ConstantsOf(a);
   auto parts = a.lanes->shape().fused_multiply_add ? k.half_pi_fused : k.half_pi_unfused;
@@ -216,7 +227,7 @@ Lane expm1(Lane a) {
   auto [r, biased] = ReduceByLn2(Clamp(a, k.expm1_lowest, k.exp_highest), k.exponent_bias - 1);
   Lane half_scale = PowerOfTwo(biased, k);
   Lane half = MultiplyAdd(Expm1OfRemainder(r), half_scale, half_scale - 0.5);
-  return select(abs(a) < k.expm1_tiny, a, half + half);
+  return select(abs(a) < k.tiny, a, half + half);
 }
 
 Lane log(Lane a) {
@@ -232,18 +243,18 @@ Lane log1p(Lane a) {
   // `lost` at the scale of the fraction; half of it times 2^(1 - exponent), which the largest exponent makes zero.
   Lane scale = PowerOfTwo(uint64_t(2 * k.exponent_bias + 1) - split.biased_exponent, k);
   Lane fraction = MultiplyAdd(0.5 * lost, scale, split.fraction);
-  return select(a == 0.0, a, WithPoles(u, LogOfSplit(fraction, split.exponent)));
+  return select(abs(a) < k.tiny, a, WithPoles(u, LogOfSplit(fraction, split.exponent)));
 }
 
 Lane tanh(Lane a) {
   const LaneConstants& k = ConstantsOf(a);
-  // tanh(a) = t / (t + 2) with t = e^(2a) - 1; no sum cancels when a is positive.
+  // tanh(a) = t / (t + 1) with t = (e^(2a) - 1) / 2; no sum cancels when a is positive. a = n ln(2)/2 + r.
   Lane magnitude = abs(a);
-  Lane bounded = min(magnitude, k.tanh_highest);
-  auto [r, biased] = ReduceByLn2(bounded + bounded, k.exponent_bias);
+  const double parts[] = {0.5 * k.ln2_high, 0.5 * k.ln2_low};
+  auto [r, biased] = Reduce(min(magnitude, k.tanh_highest), 2 * kLog2E, parts, k.exponent_bias);
   Lane scale = PowerOfTwo(biased, k);
-  Lane t = MultiplyAdd(Expm1OfRemainder(r), scale, scale - 1.0);
-  return WithSignOf(a, magnitude, t / (t + 2.0));
+  Lane t = MultiplyAdd(HalfExpm1OfTwice(r), scale, MultiplyAdd(scale, 0.5, Like(scale, -0.5)));
+  return OddValue(a, magnitude, t / (t + 1.0));
 }
 
 Lane sigmoid(Lane a) {
@@ -252,9 +263,12 @@ Lane sigmoid(Lane a) {
   return 1.0 / MultiplyAdd(ExpOfRemainder(r), PowerOfTwo(biased, k), 1.0);
 }
 
-Lane sin(Lane a) { return select(a == 0.0, a, SinAfterTurns(a, 0)); }
+Lane sin(Lane a) {
+  Lane magnitude = abs(a);
+  return OddValue(a, magnitude, SinAfterTurns(magnitude, 0));
+}
 
-Lane cos(Lane a) { return SinAfterTurns(a, 1); }
+Lane cos(Lane a) { return SinAfterTurns(abs(a), 1); }
 
 Lane erf(Lane a) {
   const LaneConstants& k = ConstantsOf(a);
@@ -264,7 +278,7 @@ Lane erf(Lane a) {
   Lane erfc_log = Evaluate(k.erfc_log, min(magnitude, k.erf_highest) - 2.0);
   auto [r, biased] = ReduceByLn2(-erfc_log, k.exponent_bias);
   Lane far = MultiplyAdd(-ExpOfRemainder(r), PowerOfTwo(biased, k), 1.0);
-  return WithSignOf(a, magnitude, select(magnitude < 1.0, near, far));
+  return OddValue(a, magnitude, select(magnitude < 1.0, near, far));
 }
 
 Lane pow(Lane a, Lane b) {

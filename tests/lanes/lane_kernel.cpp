@@ -19,6 +19,13 @@ T Checked(llvm::Expected<T> value) {
 
 }  // namespace
 
+LaneFormula RowFormula(ir::Op op) {
+  return [op](LaneBuilder& lanes, Lane a, Lane b, Lane c) {
+    const Lane operands[] = {a, b, c};
+    return lanes.Elementwise(op, std::span(operands).first(ir::ElementwiseArity(op)));
+  };
+}
+
 llvm::Function* EmitLaneKernel(llvm::Module& module, const std::string& name, LaneShape shape,
                                const LaneFormula& formula) {
   llvm::LLVMContext& context = module.getContext();
@@ -27,6 +34,7 @@ llvm::Function* EmitLaneKernel(llvm::Module& module, const std::string& name, La
   llvm::Type* pointer = ir.getPtrTy();
   auto* type = llvm::FunctionType::get(ir.getVoidTy(), {pointer, pointer, pointer, pointer, ir.getInt64Ty()}, false);
   auto* function = llvm::Function::Create(type, llvm::Function::ExternalLinkage, name, module);
+  function->setDoesNotThrow();
   auto* entry = llvm::BasicBlock::Create(context, "entry", function);
   auto* loop = llvm::BasicBlock::Create(context, "loop", function);
   auto* done = llvm::BasicBlock::Create(context, "done", function);

@@ -22,6 +22,16 @@ namespace recurve {
 
 using LaneFormula = std::function<Lane(LaneBuilder& lanes, Lane a, Lane b, Lane c)>;
 
+inline constexpr ir::Op kElementwiseOps[] = {
+#define UNARY(Kind, ...) ir::Op::k##Kind,
+#define BINARY(Kind, ...) ir::Op::k##Kind,
+#define TERNARY(Kind, ...) ir::Op::k##Kind,
+#include "ir/ops.def"
+};
+
+// A row of ir/ops.def; operands beyond its arity are ignored.
+LaneFormula RowFormula(ir::Op op);
+
 // The function that applies the formula, in a module of that name.
 llvm::Function* EmitLaneKernel(llvm::Module& module, const std::string& name, LaneShape shape,
                                const LaneFormula& formula);
