@@ -121,4 +121,8 @@ std::string DidYouMean(std::string_view word, const std::vector<std::string>& ca
   return best.empty() ? std::string() : fmt::format("; did you mean `{}`?", best);
 }
 
+std::string Counted(size_t count, std::string_view noun) {
+  return fmt::format("{} {}{}", count, noun, count == 1 ? "" : "s");
+}
+
 }  // namespace recurve::frontend

@@ -66,6 +66,9 @@ class Diagnostics {
 // `; did you mean `name`?` for the candidate closest to `word`, or nothing when none is close.
 std::string DidYouMean(std::string_view word, const std::vector<std::string>& candidates);
 
+// "1 value", "2 values".
+std::string Counted(size_t count, std::string_view noun);
+
 }  // namespace recurve::frontend
 
 #endif  // RECURVE_FRONTEND_DIAGNOSTICS_H_

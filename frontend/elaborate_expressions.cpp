@@ -44,10 +44,6 @@ std::optional<double> Literal(const Expr& expr) {
   return std::nullopt;
 }
 
-std::string Counted(size_t count, std::string_view noun) {
-  return fmt::format("{} {}{}", count, noun, count == 1 ? "" : "s");
-}
-
 }  // namespace
 
 TermId Elaborator::Evaluate(const Expr& expr) {
@@ -308,6 +304,7 @@ void Elaborator::ReportUnknownFunction(const Expr& expr) {
   std::set<size_t> arities = shared_.index.Arities(expr.text);
   if (expr.text == "split") arities.insert(2);
   if (expr.text == "eye") arities.insert(1);
+  Range name = {expr.range.source, expr.range.begin, expr.range.begin + static_cast<uint32_t>(expr.text.size())};
   if (!arities.empty()) {
     std::string counts;
     for (size_t arity : arities) counts += fmt::format("{}{}", counts.empty() ? "" : " or ", arity);
@@ -315,14 +312,14 @@ void Elaborator::ReportUnknownFunction(const Expr& expr) {
                      fmt::format("`{}` has {} and takes {}", expr.range.Quote(),
                                  Counted(expr.children.size(), "argument"), counts));
   } else if (IsPlanned(expr.text)) {
-    reporter_.Report(Kind::kNotSupportedYet, expr.range, fmt::format("`{}` is not supported yet", expr.text));
+    reporter_.Report(Kind::kNotSupportedYet, name, fmt::format("`{}` is not supported yet", expr.text));
   } else if (shared_.index.FindEntry(expr.text) != nullptr) {
     reporter_.Report(Kind::kNotAValue, expr.range,
                      fmt::format("`{0}` is a cell; `scan {0} over ...` in a model runs it", expr.text));
   } else {
     std::vector<std::string> names = shared_.index.FunctionNames();
     names.insert(names.end(), {"split", "eye"});
-    reporter_.Report(Kind::kUnknownName, expr.range,
+    reporter_.Report(Kind::kUnknownName, name,
                      fmt::format("no function is called `{}`{}", expr.text, DidYouMean(expr.text, names)));
   }
 }

@@ -126,45 +126,55 @@ bool Elaborator::Instantiate(PendingInstance& pending, const ScanStatement& scan
   return true;
 }
 
-bool Elaborator::CheckSequences(const ScanStatement& scan, const TypedDefinition& cell,
+// Whether the sequences are real, as many as the cell's inputs, and over one time axis, which they set.
+bool Elaborator::CheckSequences(const ScanStatement& scan, const Definition& cell,
                                 const std::vector<TermId>& sequences, TypedScan& typed) {
-  if (sequences.size() != cell.inputs.size()) {
+  size_t inputs = InputsOf(cell).size();
+  if (sequences.size() != inputs) {
     reporter_.Report(Kind::kValueCount, scan.range,
-                     fmt::format("`{}` has {} input{} and is given {}", cell.name, cell.inputs.size(),
-                                 cell.inputs.size() == 1 ? "" : "s", sequences.size()))
-        .Note(cell.range, fmt::format("`{}` declared here", cell.name));
+                     fmt::format("`{}` has {} and is given {}", cell.name.text, Counted(inputs, "input"),
+                                 sequences.size()))
+        .Note(cell.name.range, fmt::format("`{}` declared here", cell.name.text));
     return false;
   }
   for (size_t i = 0; i < sequences.size(); ++i) {
     const Type& given = typing_.type(sequences[i]);
-    const Term& input = cell.terms[cell.inputs[i].term];
     const Range& range = scan.sequences[i].range;
+    Diagnostic* diagnostic = nullptr;
     if (given.element != ir::Element::kReal) {
-      Diagnostic& diagnostic = reporter_.Report(
+      diagnostic = &reporter_.Report(
           Kind::kElementMismatch, range,
-          fmt::format("`{}` takes real values and `{}` is `{}`", cell.name, range.Quote(), Text(given)));
-      typing_.Explain(diagnostic, sequences[i]);
-      return false;
-    }
-    if (given.lead.time.empty() || (!typed.time.empty() && typed.time != given.lead.time)) {
-      Diagnostic& diagnostic = reporter_.Report(
+          fmt::format("`{}` takes real values and `{}` is `{}`", cell.name.text, range.Quote(), Text(given)));
+    } else if (given.lead.time.empty()) {
+      diagnostic = &reporter_.Report(Kind::kTimeMismatch, range,
+                                     fmt::format("a scan runs over time and `{}` does not", range.Quote()));
+    } else if (!typed.time.empty() && typed.time != given.lead.time) {
+      diagnostic = &reporter_.Report(
           Kind::kTimeMismatch, range,
-          given.lead.time.empty()
-              ? fmt::format("a scan runs over time and `{}` does not", range.Quote())
-              : fmt::format("`{}` runs over `{}` in a scan over `{}`", range.Quote(), given.lead.time, typed.time));
-      typing_.Explain(diagnostic, sequences[i]);
+          fmt::format("`{}` runs over `{}` in a scan over `{}`", range.Quote(), given.lead.time, typed.time));
+    }
+    if (diagnostic != nullptr) {
+      typing_.Explain(*diagnostic, sequences[i]);
       return false;
     }
     typed.time = given.lead.time;
-    if (given.shape != input.type.shape) {
-      Diagnostic& diagnostic = reporter_.Report(
-          Kind::kShapeMismatch, range,
-          fmt::format("`{}` takes `{}` as `{}` and is given `{}`", cell.name, cell.inputs[i].name,
-                      Text(input.type.shape), Text(given)));
-      typing_.Explain(diagnostic, sequences[i]);
-      diagnostic.Note(input.range, fmt::format("`{}` declared here", cell.inputs[i].name));
-      return false;
-    }
+  }
+  return true;
+}
+
+bool Elaborator::CheckShapes(const ScanStatement& scan, const TypedDefinition& cell,
+                             const std::vector<TermId>& sequences) {
+  for (size_t i = 0; i < sequences.size(); ++i) {
+    const Term& input = cell.terms[cell.inputs[i].term];
+    const Type& given = typing_.type(sequences[i]);
+    if (given.shape == input.type.shape) continue;
+    Diagnostic& diagnostic = reporter_.Report(
+        Kind::kShapeMismatch, scan.sequences[i].range,
+        fmt::format("`{}` takes `{}` as `{}` and is given `{}`", cell.name, cell.inputs[i].name,
+                    Text(input.type.shape), Text(given)));
+    typing_.Explain(diagnostic, sequences[i]);
+    diagnostic.Note(input.range, fmt::format("`{}` declared here", cell.inputs[i].name));
+    return false;
   }
   return true;
 }
@@ -233,24 +243,27 @@ void Elaborator::Walk(const ScanStatement& scan) {
     Misplaced(scan.range, "a scan outside a model");
     return give_up();
   }
-  std::string name = prefix_ + scan.targets.front().name.text;
+  auto named = std::ranges::find_if(scan.targets, [](const Target& target) { return target.name.text != "_"; });
+  if (named == scan.targets.end()) named = scan.targets.begin();
+  std::string name = prefix_ + named->name.text;
   int index = FindInstance(scan.use, name);
   std::vector<TermId> sequences;
   for (const Expr& sequence : scan.sequences) sequences.push_back(Evaluate(sequence));
   bool known = std::ranges::find(sequences, kNoTerm) == sequences.end();
   if (index < 0 || instances_[index].failed || !known) return give_up();
+  TypedScan typed{.name = name, .reverse = scan.reverse, .range = scan.range};
+  if (!CheckSequences(scan, *instances_[index].cell, sequences, typed)) return give_up();
   if (instances_[index].typed < 0 && !Instantiate(instances_[index], scan, sequences)) {
     instances_[index].failed = true;
     return give_up();
   }
-  TypedScan typed{.name = name, .instance = instances_[index].typed, .reverse = scan.reverse, .range = scan.range};
+  typed.instance = instances_[index].typed;
   std::shared_ptr<const TypedDefinition> cell = result_.instances[typed.instance].cell;
-  if (!CheckSequences(scan, *cell, sequences, typed) || !TakeStates(scan, *cell, typed)) return give_up();
+  if (!CheckShapes(scan, *cell, sequences) || !TakeStates(scan, *cell, typed)) return give_up();
   if (scan.targets.size() != cell->outputs.size()) {
     reporter_.Report(Kind::kValueCount, scan.range,
-                     fmt::format("`{}` has {} output{} for {} name{}", cell->name, cell->outputs.size(),
-                                 cell->outputs.size() == 1 ? "" : "s", scan.targets.size(),
-                                 scan.targets.size() == 1 ? "" : "s"))
+                     fmt::format("`{}` has {} for {}", cell->name, Counted(cell->outputs.size(), "output"),
+                                 Counted(scan.targets.size(), "name")))
         .Note(cell->range, fmt::format("`{}` declared here", cell->name));
     return give_up();
   }

@@ -17,6 +17,8 @@ constexpr int64_t kMostRounds = 1024;
 // How many rounds stand for all while their number is unknown: the second sees what the first has left.
 constexpr int64_t kSampleRounds = 2;
 
+constexpr std::string_view kUnwanted = "_";
+
 // Where a name is given a value in these statements or in loops within, or nothing.
 std::optional<Range> FindTarget(const std::vector<Statement>& statements, std::string_view name) {
   auto among = [&](const std::vector<Target>& targets) -> std::optional<Range> {
@@ -75,13 +77,14 @@ std::shared_ptr<const TypedDefinition> Elaborator::Run(const Definition& definit
     reporter_.Report(Kind::kStateNeverAssigned, frames_[0].find(name)->second.range,
                      fmt::format("state `{0}` has no equation for `{0}'`", name));
   }
-  ReportUnused();
   CheckInterface();
   if (reporter_.errors() != errors) return nullptr;
+  ReportUnused();
   return std::make_shared<TypedDefinition>(std::move(result_));
 }
 
 void Elaborator::RunFunction(const Definition& function) {
+  int errors = reporter_.errors();
   definition_ = &function;
   body_ = &function.body;
   std::vector<TermId> returned;
@@ -94,7 +97,7 @@ void Elaborator::RunFunction(const Definition& function) {
   if (returned.empty()) {
     reporter_.Report(Kind::kValueCount, function.name.range, fmt::format("`{}` returns nothing", function.name.text));
   }
-  ReportUnused();
+  if (reporter_.errors() == errors) ReportUnused();
 }
 
 // Names. -------------------------------------------------------------------------------------------------------------
@@ -119,8 +122,9 @@ bool Elaborator::Declare(const Name& name, Binding binding, std::string_view wha
   return true;
 }
 
-// A first equation makes a local. Inside a loop an equation may give a local from outside its next value.
+// `_` takes a value that is not wanted. A first equation makes a local. Inside a loop an equation may give a local from outside its next value.
 void Elaborator::DefineLocal(const Name& name, TermId term, int scan) {
+  if (name.text == kUnwanted) return;
   Binding binding{.kind = Binding::Kind::kLocal, .term = term, .scan = scan, .range = name.range};
   if (term != kNoTerm && result_.terms[term].label.empty()) {
     result_.terms[term].label = name.text;
@@ -254,6 +258,7 @@ void Elaborator::Misplaced(const Range& range, std::string_view what) {
 }
 
 bool Elaborator::Exhausted(const Range& range) {
+  if (result_.terms.size() > kMostTerms) return true;  // reported there
   if (++shared_.steps <= kMostSteps) return false;
   if (shared_.steps == kMostSteps + 1) {
     reporter_.Report(Kind::kProgramTooLarge, range, "the program unrolls to too many operations here");
@@ -380,8 +385,8 @@ void Elaborator::SetDistribution(const Declaration& declaration, TypedParameter&
   }
   if (call.children.size() != row->arguments) {
     reporter_.Report(Kind::kArgumentCount, call.range,
-                     fmt::format("`{}` has {} arguments and takes {}", call.range.Quote(), call.children.size(),
-                                 row->arguments));
+                     fmt::format("`{}` has {} and takes {}", call.range.Quote(),
+                                 Counted(call.children.size(), "argument"), row->arguments));
     return;
   }
   std::vector<TermId> values;
@@ -434,8 +439,8 @@ void Elaborator::Walk(const Equation& equation) {
     // One value of unknown type may have been several.
     if (values != std::vector<TermId>{kNoTerm}) {
       reporter_.Report(Kind::kValueCount, equation.value.range,
-                       fmt::format("`{}` gives {} value{} for {} name{}", equation.value.range.Quote(), values.size(),
-                                   values.size() == 1 ? "" : "s", targets, targets == 1 ? "" : "s"));
+                       fmt::format("`{}` gives {} for {}", equation.value.range.Quote(),
+                                   Counted(values.size(), "value"), Counted(targets, "name")));
     }
     values.assign(targets, kNoTerm);
   }

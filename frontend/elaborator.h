@@ -112,8 +112,9 @@ class Elaborator {
   int FindInstance(const CellUse& use, const std::string& name);
   int AddInstance(const CellUse& use, const std::string& name);
   bool Instantiate(PendingInstance& pending, const ScanStatement& scan, const std::vector<TermId>& sequences);
-  bool CheckSequences(const ScanStatement& scan, const TypedDefinition& cell, const std::vector<TermId>& sequences,
+  bool CheckSequences(const ScanStatement& scan, const Definition& cell, const std::vector<TermId>& sequences,
                       TypedScan& typed);
+  bool CheckShapes(const ScanStatement& scan, const TypedDefinition& cell, const std::vector<TermId>& sequences);
   bool TakeStates(const ScanStatement& scan, const TypedDefinition& cell, TypedScan& typed);
   TermId FinalState(int scan, int state, const Range& range);
 

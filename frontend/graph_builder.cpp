@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "frontend/lower_terms.h"
 
@@ -13,6 +14,16 @@ namespace recurve::frontend {
 namespace {
 
 constexpr std::string_view kCellTime = "T";
+
+std::string Text(const ir::Init& init) {
+  auto number = [](double value) { return std::isnan(value) ? "nan" : fmt::format("{}", value); };
+  switch (init.kind) {
+    case ir::Init::Kind::kConstant: return fmt::format("`constant({})`", number(init.a));
+    case ir::Init::Kind::kUniform: return fmt::format("`uniform({}, {})`", number(init.a), number(init.b));
+    case ir::Init::Kind::kNormal: return fmt::format("`normal({}, {})`", number(init.a), number(init.b));
+  }
+  std::unreachable();
+}
 
 bool CheckExtents(const Definition& definition, const Extents& extents, Diagnostics& diagnostics) {
   int errors = diagnostics.errors();
@@ -176,8 +187,7 @@ class Builder {
                    (init.kind == ir::Init::Kind::kNormal && init.b < 0);
       if (empty || !std::isfinite(init.a) || !std::isfinite(init.b)) {
         diagnostics_.Report(Kind::kInitialValue, owner.terms[parameter.term].range,
-                            fmt::format("the distribution of `{}` has the arguments {} and {}", parameter.name, init.a,
-                                        init.b));
+                            fmt::format("the distribution of `{}` comes to {}", parameter.name, Text(init)));
       }
       nodes.push_back(graph_.AddInput(prefix + parameter.name,
                                       parameter.trained ? ir::Role::kParameter : ir::Role::kConstant,

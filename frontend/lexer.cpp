@@ -143,6 +143,11 @@ std::vector<Token> Lex(const Source& source, Diagnostics& diagnostics) {
     }
   }
   if (!tokens.empty() && EndsStatement(tokens.back().kind)) append(TokenKind::kLineEnd, 0);
+  // The end is behind the last token: what follows is blank or comment.
+  if (!tokens.empty()) {
+    const Token& last = tokens.back();
+    at = last.kind == TokenKind::kLineEnd ? last.range.begin : last.range.end;
+  }
   append(TokenKind::kFileEnd, 0);
   return tokens;
 }

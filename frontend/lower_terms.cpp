@@ -120,8 +120,9 @@ ir::Expr TermLowering::Lower(TermId id) {
   if (nodes_[id]) return nodes_[id];
   std::vector<bool> needed = Needed(definition_.terms, id);
   for (TermId i = 0; i <= id; ++i) {
-    if (!needed[i] || nodes_[i]) continue;
     const Term& term = definition_.terms[i];
+    // A number is made where it is used, in the shape it is wanted in.
+    if (!needed[i] || nodes_[i] || (term.op == ir::Op::kConstant && i != id)) continue;
     nodes_[i] = LowerOne(term);
     if (!term.label.empty() && graph_[nodes_[i].id()].label.empty()) graph_.SetLabel(nodes_[i].id(), term.label);
   }
@@ -129,14 +130,13 @@ ir::Expr TermLowering::Lower(TermId id) {
 }
 
 ir::Expr TermLowering::LowerTo(TermId id, const Lead& lead, const Shape& shape) {
-  Lower(id);
+  if (definition_.terms[id].op != ir::Op::kConstant) Lower(id);
   return Repeat(id, lead, shape);
 }
 
 ir::Expr TermLowering::Repeat(TermId id, const Lead& lead, const Shape& shape) {
   const Term& term = definition_.terms[id];
   ir::Shape full = FullShape(lead, shape, numbers_);
-  // A number is made in the shape it is wanted in.
   if (term.op == ir::Op::kConstant) return ir::Constant(graph_, full, EvaluateNumber(definition_, id, numbers_));
   ir::Expr node = nodes_[id];
   if (node.shape() == full) return node;

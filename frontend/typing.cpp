@@ -87,7 +87,7 @@ TermId Typing::Mismatch(Kind kind, const Range& range, std::string_view verb, Te
       reporter_.Report(kind, range, fmt::format("`{}` {} `{}` {} `{}`", range.Quote(), verb, Text(type(a)), word,
                                                 Text(type(b))));
   Explain(diagnostic, a);
-  Explain(diagnostic, b);
+  if (a != b) Explain(diagnostic, b);
   return kNoTerm;
 }
 
@@ -152,8 +152,7 @@ TermId Typing::MatrixProduct(TermId a, TermId b, const Range& range) {
   size_t rank_a = left.size(), rank_b = right.size();
   bool fits = rank_a >= 1 && rank_a <= 2 && rank_b >= 1 && rank_b <= 2 && rank_a + rank_b > 2;
   if (!fits) {
-    Mismatch(Kind::kRankMismatch, range, "multiplies", a, "by", b);
-    return kNoTerm;
+    return Mismatch(Kind::kRankMismatch, range, "multiplies", a, "by", b);
   }
   if (left.back() != right.front()) return Mismatch(Kind::kShapeMismatch, range, "multiplies", a, "by", b);
   if (rank_b == 1) return Contract(a, b, "oi,i->o", {left[0]}, range);

@@ -42,7 +42,7 @@ class Reporter {
 };
 
 // The most operations of one entry, with functions inlined and loops unrolled.
-inline constexpr size_t kMostTerms = 100'000;
+inline constexpr size_t kMostTerms = 50'000;
 
 class Typing {
  public:
