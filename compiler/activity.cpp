@@ -76,7 +76,8 @@ void FindVaried(const Graph& graph, const std::vector<bool>& inputs, Activity& a
 void FindActive(const Graph& graph, const std::vector<bool>& seeded, Activity& activity) {
   std::vector<bool>& active = activity.active;
   active.assign(graph.size(), false);
-  for (auto& [id, scan] : activity.scans) scan.seeded.assign(graph[id].As<ir::ScanAttr>().body->outputs().size(), false);
+  for (auto& [id, scan] : activity.scans)
+    scan.seeded.assign(graph[id].As<ir::ScanAttr>().body->outputs().size(), false);
   auto reach = [&](NodeId id) { active[id] = active[id] || activity.varied[id]; };
   for (size_t i = 0; i < seeded.size(); ++i) {
     if (seeded[i]) reach(graph.outputs()[i].node);

@@ -1,5 +1,5 @@
-// compiler/derivative.cpp: the reverse mode of a whole graph: seeds at the outputs, one walk back, adjoints of inputs as
-// outputs. The rules are in derivative_rules.cpp, the walk in reverse_walk.cpp, scans in derivative_scan.cpp.
+// compiler/derivative.cpp: the reverse mode of a whole graph: seeds at the outputs, one walk back, adjoints of inputs
+// as outputs. The rules are in derivative_rules.cpp, the walk in reverse_walk.cpp, scans in derivative_scan.cpp.
 
 #include "compiler/derivative.h"
 

@@ -170,8 +170,7 @@ bool GradientFlows(Op op, int operand) {
     case Op::kConcat:
     case Op::kContract:
     case Op::kReduceSum:
-    case Op::kReduceMax:
-      return true;
+    case Op::kReduceMax: return true;
     case Op::kGather: return operand == 0;      // not to the index
     case Op::kScatterAdd: return operand == 1;  // not to the index
     case Op::kInput:
@@ -180,8 +179,7 @@ bool GradientFlows(Op op, int operand) {
     case Op::kExtent:
     case Op::kOneHot:
     case Op::kScan:
-    case Op::kScanResult:
-      return false;
+    case Op::kScanResult: return false;
   }
   std::unreachable();
 }
@@ -213,8 +211,7 @@ Expr OperandGradient(const Graph& graph, NodeId id, int operand, Expr g, const F
     case Op::kExtent:
     case Op::kOneHot:
     case Op::kScan:
-    case Op::kScanResult:
-      break;
+    case Op::kScanResult: break;
   }
   std::unreachable();
 }
@@ -247,7 +244,8 @@ Expr AdjointSum::Total(const Shape& shape) const {
     waiting = std::move(rest);
   }
   if (terms.empty()) return {};
-  return std::accumulate(terms.begin() + 1, terms.end(), terms[0], [](Expr sum, Expr term) { return ir::Add(sum, term); });
+  return std::accumulate(terms.begin() + 1, terms.end(), terms[0],
+                         [](Expr sum, Expr term) { return ir::Add(sum, term); });
 }
 
 // Parts of one axis without overlap as a value of the whole shape, zero in the gaps.

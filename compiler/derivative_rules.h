@@ -2,8 +2,8 @@
 // structural counterparts.
 //
 // A rule says what an operand's adjoint receives, given the adjoint `g` of the result. It speaks of operands and result
-// through existing nodes and computes none of them again. Slices are the exception: what a slice gives back is a part of
-// its operand's adjoint, and the parts of one value are joined at the end (AdjointSum).
+// through existing nodes and computes none of them again. Slices are the exception: what a slice gives back is a part
+// of its operand's adjoint, and the parts of one value are joined at the end (AdjointSum).
 
 #ifndef RECURVE_COMPILER_DERIVATIVE_RULES_H_
 #define RECURVE_COMPILER_DERIVATIVE_RULES_H_

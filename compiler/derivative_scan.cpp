@@ -23,7 +23,10 @@ namespace {
 class ScanAdjointBuilder {
  public:
   ScanAdjointBuilder(const ir::ScanAttr& scan, const ScanActivity& activity)
-      : scan_(scan), body_(*scan.body), activity_(activity), forward_(Augment(body_, activity.body)),
+      : scan_(scan),
+        body_(*scan.body),
+        activity_(activity),
+        forward_(Augment(body_, activity.body)),
         placeholders_(EmptyMap(forward_.graph)) {}
 
   ScanDerivative Build() {
@@ -43,9 +46,7 @@ class ScanAdjointBuilder {
   static int Count(const auto& items) { return static_cast<int>(items.size()); }
 
   std::string InputName(int operand) const { return body_[body_.inputs()[operand]].As<ir::InputAttr>().name; }
-  bool IsSequence(int operand) const {
-    return operand >= scan_.carries && operand < scan_.carries + scan_.sequences;
-  }
+  bool IsSequence(int operand) const { return operand >= scan_.carries && operand < scan_.carries + scan_.sequences; }
   bool IsInvariant(int operand) const { return operand >= scan_.carries + scan_.sequences; }
 
   // An input of the sketch.
@@ -80,7 +81,9 @@ class ScanAdjointBuilder {
     }
     walk.Run();
 
-    auto add_output = [this](int operand, Expr adj) { sketch_.AddOutput(output_names_(InputName(operand) + "_adj"), adj); };
+    auto add_output = [this](int operand, Expr adj) {
+      sketch_.AddOutput(output_names_(InputName(operand) + "_adj"), adj);
+    };
     for (int carry : derivative_.carries) {
       Expr adj = walk.Adjoint(body_.inputs()[carry]);
       add_output(carry, adj ? adj : ir::Constant(sketch_, body_.type(body_.inputs()[carry]).shape, 0));
@@ -190,11 +193,11 @@ class ScanAdjointBuilder {
   Augmented forward_;
 
   Graph sketch_;
-  NodeMap placeholders_;                // of forward_.graph in sketch_
-  std::vector<NodeId> carry_seeds_;     // of sketch_: adjoints of next carries, then sums so far
-  std::vector<NodeId> stacked_seeds_;   // of sketch_: adjoints of stacked values
-  std::vector<NodeId> mentioned_;       // of forward_.graph
-  std::vector<NodeId> tape_;            // of forward_.graph
+  NodeMap placeholders_;               // of forward_.graph in sketch_
+  std::vector<NodeId> carry_seeds_;    // of sketch_: adjoints of next carries, then sums so far
+  std::vector<NodeId> stacked_seeds_;  // of sketch_: adjoints of stacked values
+  std::vector<NodeId> mentioned_;      // of forward_.graph
+  std::vector<NodeId> tape_;           // of forward_.graph
   UniqueNames input_names_, output_names_;
   ScanDerivative derivative_;
 };

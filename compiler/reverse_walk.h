@@ -39,9 +39,9 @@ struct ScanDerivative {
 // A copy of a graph in which every active scan has its tape.
 struct Augmented {
   ir::Graph graph;
-  NodeMap map;                                                 // of the original's nodes
-  std::map<ir::NodeId, ScanDerivative> scans;                  // by the original's scan
-  std::map<std::pair<ir::NodeId, int>, ir::NodeId> results;    // (the original's scan, index): a result in the copy
+  NodeMap map;                                               // of the original's nodes
+  std::map<ir::NodeId, ScanDerivative> scans;                // by the original's scan
+  std::map<std::pair<ir::NodeId, int>, ir::NodeId> results;  // (the original's scan, index): a result in the copy
 };
 
 Augmented Augment(const ir::Graph& graph, const Activity& activity);
@@ -52,8 +52,13 @@ class ReverseWalk {
   // `forward` yields the values of the augmented copy.
   ReverseWalk(const ir::Graph& primal, const Activity& activity, const Augmented& augmented, ForwardValue forward,
               ir::Graph& to)
-      : primal_(primal), activity_(activity), augmented_(augmented), forward_(std::move(forward)), to_(to),
-        sums_(primal.size()), totals_(primal.size()) {}
+      : primal_(primal),
+        activity_(activity),
+        augmented_(augmented),
+        forward_(std::move(forward)),
+        to_(to),
+        sums_(primal.size()),
+        totals_(primal.size()) {}
 
   // Adds to the adjoint of a value before the walk. What does not vary takes no notice.
   void Seed(ir::NodeId id, ir::Expr adj);

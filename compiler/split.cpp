@@ -55,7 +55,8 @@ Graph BackwardProgram(const Graph& joint, std::span<const NodeId> tape, int prim
   }
   for (size_t i = 0; i < tape.size(); ++i) {
     map[tape[i]] = AddInputOfType(backward, "tape" + std::to_string(i), Role::kTape, joint.type(tape[i]),
-                                  ClassesOf(joint, tape[i])).id();
+                                  ClassesOf(joint, tape[i]))
+                       .id();
     if (!joint[tape[i]].label.empty()) backward.SetLabel(map[tape[i]], joint[tape[i]].label);
   }
   CopyNeeded(joint, gradients, map, backward);
@@ -136,7 +137,8 @@ class PackBuilder {
     for (NodeId& arg : node.args) arg = map[arg];
     for (NodeId other = 0; other < pack_.size(); ++other) {
       const Node& present = pack_[other];
-      if (present.op == node.op && present.args == node.args && present.type == node.type && present.attr == node.attr) {
+      if (present.op == node.op && present.args == node.args && present.type == node.type &&
+          present.attr == node.attr) {
         return other;
       }
     }

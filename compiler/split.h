@@ -25,10 +25,10 @@ struct SplitPrograms {
 // pure data movement are recomputed in the backward program when their operands are there anyway.
 SplitPrograms SplitForwardBackward(const ir::Graph& joint, int primal_outputs);
 
-// Moves what depends on parameters (kParameter, kConstant) alone out of `programs` into one graph that `pack` runs: each
-// such value that a program still needs becomes its input `packed0`, `packed1`, ... (kPacked) and an output of the same
-// name of the returned graph. Only values that cost arithmetic move; constants, slices, transposes, broadcasts and the
-// parameters themselves stay where they are used. Names count on across `programs`.
+// Moves what depends on parameters (kParameter, kConstant) alone out of `programs` into one graph that `pack` runs:
+// each such value that a program still needs becomes its input `packed0`, `packed1`, ... (kPacked) and an output of the
+// same name of the returned graph. Only values that cost arithmetic move; constants, slices, transposes, broadcasts and
+// the parameters themselves stay where they are used. Names count on across `programs`.
 ir::Graph ExtractPacked(std::span<ir::Graph> programs);
 
 }  // namespace recurve

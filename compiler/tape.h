@@ -20,7 +20,8 @@ namespace recurve {
 
 // The values of `forward` to store, in order. `mentioned` and `free` are by node; every mentioned value can be computed
 // from the tape, free values and leaves by cheap operations and data movement.
-std::vector<ir::NodeId> ChooseTape(const ir::Graph& forward, std::vector<bool> mentioned, const std::vector<bool>& free);
+std::vector<ir::NodeId> ChooseTape(const ir::Graph& forward, std::vector<bool> mentioned,
+                                   const std::vector<bool>& free);
 
 }  // namespace recurve
 

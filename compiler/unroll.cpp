@@ -123,8 +123,6 @@ class Unroller {
 
 }  // namespace
 
-Graph Unroll(const Graph& graph, std::string_view axis, int64_t extent) {
-  return Unroller(graph, axis, extent).Run();
-}
+Graph Unroll(const Graph& graph, std::string_view axis, int64_t extent) { return Unroller(graph, axis, extent).Run(); }
 
 }  // namespace recurve

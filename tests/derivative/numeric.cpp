@@ -115,7 +115,8 @@ void ExpectVjpIsFiniteDifference(const Graph& graph, const std::vector<std::stri
       double scale = 1 + std::abs(expected) + std::abs(objective_at(0));
       bool agrees = std::abs(actual - expected) <= kTolerance * scale;
       if (agrees) break;
-      EXPECT_TRUE(agrees || step == kStep) << "gradient of " << wrt[k] << ": " << actual << ", differences: " << expected;
+      EXPECT_TRUE(agrees || step == kStep)
+          << "gradient of " << wrt[k] << ": " << actual << ", differences: " << expected;
     }
   }
 }

@@ -1,9 +1,10 @@
 // tests/derivative/numeric.h: witnesses of a gradient: finite differences of the interpreter.
 //
-// A directional difference (L(x + h d) - L(x - h d)) / 2h of L = sum of y_adj * y costs two evaluations and sees an error
-// in any element of any gradient, since d is random. Tolerance: with h = 1e-5 and values of order one, truncation is of
-// order h^2 = 1e-10 and rounding of order 1e-16 / h = 1e-11, each times a modest constant (sums of tens of terms, third
-// derivatives of composed functions); 2e-7 of the sizes involved leaves two to three digits and a wrong term none.
+// A directional difference (L(x + h d) - L(x - h d)) / 2h of L = sum of y_adj * y costs two evaluations and sees an
+// error in any element of any gradient, since d is random. Tolerance: with h = 1e-5 and values of order one, truncation
+// is of order h^2 = 1e-10 and rounding of order 1e-16 / h = 1e-11, each times a modest constant (sums of tens of terms,
+// third derivatives of composed functions); 2e-7 of the sizes involved leaves two to three digits and a wrong term
+// none.
 
 #ifndef RECURVE_TESTS_DERIVATIVE_NUMERIC_H_
 #define RECURVE_TESTS_DERIVATIVE_NUMERIC_H_

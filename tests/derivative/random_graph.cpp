@@ -67,7 +67,8 @@ class Generator {
   Expr Row(const Pool& pool) { return OneIn(2) ? pool.rows.back() : Pick(pool.rows); }
 
   Expr Smooth(Expr a) {
-    constexpr std::array kOps{Op::kTanh, Op::kSigmoid, Op::kSin, Op::kSoftplus, Op::kErf, Op::kNeg, Op::kCos, Op::kRelu};
+    constexpr std::array kOps{Op::kTanh, Op::kSigmoid, Op::kSin, Op::kSoftplus,
+                              Op::kErf,  Op::kNeg,     Op::kCos, Op::kRelu};
     return ir::Elementwise(kOps[Below(kOps.size())], {{a}});
   }
 
@@ -92,7 +93,8 @@ class Generator {
       case 0: return pool.rows.push_back(Smooth(Row(pool)));
       case 1:
       case 2: return pool.rows.push_back(Combine(Row(pool), Pick(pool.rows)));
-      case 3: return pool.rows.push_back(ir::Contract(Row(pool), Pick(pool.matrices), OneIn(2) ? "bi,oi->bo" : "bi,io->bo"));
+      case 3:
+        return pool.rows.push_back(ir::Contract(Row(pool), Pick(pool.matrices), OneIn(2) ? "bi,oi->bo" : "bi,io->bo"));
       case 4: {
         Expr stacked = ir::Concat({{Pick(pool.matrices), Pick(pool.matrices)}}, 0);
         return pool.wides.push_back(ir::Contract(Row(pool), stacked, "bi,oi->bo"));

@@ -64,9 +64,8 @@ TEST(RandomGraphs, GradientComposesWithItself) {
 }
 
 TEST(RandomGraphs, SplitIsTheJointGraph) {
-  ForRandomGraphs(100, [](const Graph& graph, Random& random) {
-    ExpectSplitIsJoint(graph, {{"T", 3}, {"B", 2}}, random);
-  });
+  ForRandomGraphs(100,
+                  [](const Graph& graph, Random& random) { ExpectSplitIsJoint(graph, {{"T", 3}, {"B", 2}}, random); });
 }
 
 }  // namespace

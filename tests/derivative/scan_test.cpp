@@ -27,8 +27,10 @@ struct Row {
 };
 
 const Row kRows[] = {
-    {"Elman", [] { return Elman(false); }},          {"ElmanInReverse", [] { return Elman(true); }},
-    {"Lstm", [] { return Lstm(false); }},            {"LstmInReverse", [] { return Lstm(true); }},
+    {"Elman", [] { return Elman(false); }},
+    {"ElmanInReverse", [] { return Elman(true); }},
+    {"Lstm", [] { return Lstm(false); }},
+    {"LstmInReverse", [] { return Lstm(true); }},
     {"ScanInTheBodyOfAScan", [] { return Nested(); }},
 };
 
@@ -119,7 +121,8 @@ TEST_F(LstmAdjoint, TapeIsWhatTheAdjointMentions) {
 
 TEST_F(LstmAdjoint, TakesAndGivesAdjoints) {
   EXPECT_TRUE(adjoint_.reverse);
-  EXPECT_EQ(NamesOfInputs(body_, ir::Role::kCarry), (std::vector<std::string>{"h'_adj", "c'_adj", "W_adj_sum", "U_adj_sum", "b_adj_sum"}));
+  EXPECT_EQ(NamesOfInputs(body_, ir::Role::kCarry),
+            (std::vector<std::string>{"h'_adj", "c'_adj", "W_adj_sum", "U_adj_sum", "b_adj_sum"}));
   EXPECT_EQ(NamesOfInputs(body_, ir::Role::kElement),
             (std::vector<std::string>{"y_adj", "h", "c", "i", "f", "g", "o", "squashed", "x"}));
   EXPECT_EQ(NamesOfInputs(body_, ir::Role::kInvariant), (std::vector<std::string>{"W", "U"}));
@@ -268,19 +271,40 @@ TEST(Vjp, OfTokensGatheredInTheBody) {
   Expr s0 = graph.AddInput("s0", ir::Role::kState, {ir::Dim("B"), 3});
   Expr tokens = graph.AddIndexInput("tokens", ir::Role::kData, {ir::Dim("T"), ir::Dim("B")}, 4);
   Expr embedding = graph.AddInput("table", ir::Role::kParameter, {4, 3});
-  Expr scan = ir::Scan(graph, {{s0, tokens, embedding}}, {.body = body, .carries = 1, .sequences = 1, .time = ir::Dim("T")});
+  Expr scan =
+      ir::Scan(graph, {{s0, tokens, embedding}}, {.body = body, .carries = 1, .sequences = 1, .time = ir::Dim("T")});
   graph.AddOutput("y", ir::ScanResult(scan, 0));
   Random random(35);
   ExpectVjpIsFiniteDifference(graph, {"s0", "table"}, {{"T", 3}, {"B", 2}}, random);
 }
 
+// A scan over no step hands the initial value through, whatever its body does with a carry.
 TEST(Vjp, OfAScanOverNoStepAtAll) {
-  Graph graph = Elman(false);
-  ir::Bindings bindings{{"T", 0}, {"B", 2}};
-  Graph vjp = Vjp(graph, {{"h0"}});
-  Random random(36);
-  std::vector<ir::Tensor> inputs = RandomInputs(vjp, bindings, random);
-  EXPECT_EQ(ir::Interpret(vjp, bindings, inputs).back().values, inputs.back().values);
+  const Graph graphs[] = {
+      OneCarry([](Graph& body, Expr s, Expr x, Expr w) { body.AddOutput("s'", Tanh(s * x + w)); }),
+      OneCarry([](Graph& body, Expr, Expr x, Expr w) { body.AddOutput("s'", x * w); }),
+      OneCarry([](Graph& body, Expr, Expr, Expr) { body.AddOutput("s'", ir::Constant(body, {3}, 0.5)); }),
+  };
+  for (const Graph& graph : graphs) {
+    Graph vjp = Vjp(graph, {{"s0"}});
+    Random random(36);
+    std::vector<ir::Tensor> inputs = RandomInputs(vjp, {{"T", 0}}, random);
+    EXPECT_EQ(ir::Interpret(vjp, {{"T", 0}}, inputs).back().values, inputs.back().values);
+  }
+}
+
+TEST(Vjp, PassesAScanOverNoStepToTheScanBefore) {
+  auto first = std::make_shared<Graph>(), second = std::make_shared<Graph>();
+  first->AddOutput("s'", Tanh(first->AddInput("s", ir::Role::kCarry, {3})));
+  second->AddInput("s", ir::Role::kCarry, {3});
+  second->AddOutput("s'", ir::Constant(*second, {3}, 0.5));
+  Graph graph;
+  Expr s = graph.AddInput("s0", ir::Role::kState, {3});
+  s = ir::ScanResult(ir::Scan(graph, {{s}}, {.body = first, .carries = 1, .time = 2}), 0);
+  s = ir::ScanResult(ir::Scan(graph, {{s}}, {.body = second, .carries = 1, .time = ir::Dim("T")}), 0);
+  graph.AddOutput("y", s);
+  Random random(37);
+  ExpectVjpIsFiniteDifference(graph, {"s0"}, {{"T", 0}}, random);
 }
 
 }  // namespace

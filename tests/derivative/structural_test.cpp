@@ -30,8 +30,7 @@ struct Row {
 // `a` on the left and `w`, `v` on the right; each row is multiplied with itself, so that second derivatives exist.
 const Row kRows[] = {
     {"BroadcastAlongBatch", [](Expr, Expr, Expr v, Expr) { return ir::BroadcastTrailing(v, {kBatch, 6}); }},
-    {"BroadcastInTheMiddle",
-     [](Expr a, Expr, Expr, Expr) { return ir::BroadcastTo(a, {kBatch, 3, 6, 2}, {0, 2}); }},
+    {"BroadcastInTheMiddle", [](Expr a, Expr, Expr, Expr) { return ir::BroadcastTo(a, {kBatch, 3, 6, 2}, {0, 2}); }},
     {"Reshape", [](Expr a, Expr, Expr, Expr) { return ir::Reshape(a, {kBatch, 2, 3}); }},
     {"Transpose", [](Expr a, Expr, Expr, Expr) { return ir::Transpose(ir::Reshape(a, {kBatch, 2, 3}), {2, 0, 1}); }},
     {"OneSlice", [](Expr a, Expr, Expr, Expr) { return ir::Slice(a, 1, 1, 3); }},
@@ -39,9 +38,14 @@ const Row kRows[] = {
      [](Expr a, Expr, Expr, Expr) { return Tanh(ir::Slice(a, 1, 0, 3)) * Sigmoid(ir::Slice(a, 1, 3, 3)); }},
     {"SlicesThatOverlap", [](Expr a, Expr, Expr, Expr) { return ir::Slice(a, 1, 0, 4) * ir::Slice(a, 1, 2, 4); }},
     {"SlicesOfTwoAxes",
-     [](Expr, Expr w, Expr, Expr) { return ir::Slice(w, 0, 1, 2) * ir::Concat({{ir::Slice(w, 0, 3, 1), ir::Slice(ir::Slice(w, 1, 0, 6), 0, 0, 1)}}, 0); }},
-    {"SlicesAndTheWhole", [](Expr a, Expr, Expr, Expr) { return a * ir::Concat({{ir::Slice(a, 1, 4, 2), ir::Slice(a, 1, 0, 4)}}, 1); }},
-    {"Concat", [](Expr a, Expr, Expr v, Expr) { return ir::Concat({{a, ir::BroadcastTrailing(v, {kBatch, 6}), a}}, 1); }},
+     [](Expr, Expr w, Expr, Expr) {
+       return ir::Slice(w, 0, 1, 2) *
+              ir::Concat({{ir::Slice(w, 0, 3, 1), ir::Slice(ir::Slice(w, 1, 0, 6), 0, 0, 1)}}, 0);
+     }},
+    {"SlicesAndTheWhole",
+     [](Expr a, Expr, Expr, Expr) { return a * ir::Concat({{ir::Slice(a, 1, 4, 2), ir::Slice(a, 1, 0, 4)}}, 1); }},
+    {"Concat",
+     [](Expr a, Expr, Expr v, Expr) { return ir::Concat({{a, ir::BroadcastTrailing(v, {kBatch, 6}), a}}, 1); }},
     {"Contract", [](Expr a, Expr w, Expr, Expr) { return ir::Contract(a, w, "bi,oi->bo"); }},
     {"ContractTransposedResult", [](Expr a, Expr w, Expr, Expr) { return ir::Contract(w, a, "oi,bi->ob"); }},
     {"ContractOuterProduct", [](Expr a, Expr, Expr v, Expr) { return ir::Contract(a, v, "bi,j->jbi"); }},
