@@ -35,9 +35,19 @@ AfterScan::AfterScan(const ScanDraft& draft, std::vector<bool> moved, std::span<
 void AfterScan::UpdateAvailable() {
   const Graph& body = *draft_.body;
   available_.assign(body.size(), false);
+  part_of_.assign(body.size(), {});
+  for (NodeId id = 0; id < body.size(); ++id) {
+    if (!is_stacked_[id] || body[id].op != Op::kConcat) continue;
+    Part part{.concat = id, .axis = body[id].As<ir::ConcatAttr>().axis};
+    for (NodeId arg : body[id].args) {
+      part_of_[arg] = part;
+      part.start += body.type(arg).shape[part.axis].extent;
+    }
+  }
   for (NodeId id = 0; id < body.size(); ++id) {
     const Node& node = body[id];
-    if (is_stacked_[id] || draft_.FindElement(id) != nullptr || !timed(id)) {
+    bool is_part = part_of_[id].concat != kAbsent;
+    if (is_stacked_[id] || is_part || draft_.FindElement(id) != nullptr || !timed(id)) {
       available_[id] = true;
     } else if (IsCheap(node.op) && IsLiftable(body, id, timed_)) {
       available_[id] = std::ranges::all_of(node.args, [&](NodeId arg) { return available_[arg]; });
@@ -49,6 +59,10 @@ NodeId AfterScan::Leaf(NodeId inner) {
   if (moved_[inner]) return kAbsent;
   bool is_operand = draft_.FindElement(inner) != nullptr || draft_.FindInvariant(inner) != nullptr;
   if (is_operand || is_stacked_[inner]) return AddPlaceholder(inner);
+  if (const Part& part = part_of_[inner]; timed(inner) && part.concat != kAbsent) {
+    int64_t size = body().type(inner).shape[part.axis].extent;
+    return Slice(Lift(part.concat), part.axis + 1, part.start, size).id();
+  }
   if (available_[inner]) return kAbsent;
   is_stacked_[inner] = true;
   newly_stacked_.push_back(inner);
@@ -77,6 +91,20 @@ std::vector<NodeId> AfterScan::Splice(Graph& outer, std::span<const NodeId> root
   std::vector<NodeId> copies;
   for (NodeId root : roots) copies.push_back(map[root]);
   return copies;
+}
+
+std::vector<NodeId> WithoutRedundant(const ScanDraft& draft, std::span<const NodeId> stacked,
+                                     std::vector<NodeId> candidates) {
+  const std::vector<bool> nothing_moved(draft.body->size());
+  for (size_t i = candidates.size(); i-- > 0;) {
+    std::vector<NodeId> others(stacked.begin(), stacked.end());
+    others.insert(others.end(), candidates.begin(), candidates.begin() + static_cast<int>(i));
+    others.insert(others.end(), candidates.begin() + static_cast<int>(i) + 1, candidates.end());
+    if (AfterScan(draft, nothing_moved, others).IsAvailable(candidates[i])) {
+      candidates.erase(candidates.begin() + static_cast<int>(i));
+    }
+  }
+  return candidates;
 }
 
 int RankOfExample(const ir::Shape& shape) {

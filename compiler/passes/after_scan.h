@@ -3,11 +3,12 @@
 // Sink and DeferSums move a computation behind a scan: the values it reads are stacked by the scan and the operations
 // on them are lifted over time. What already exists as a sequence is used first:
 //
-//   elements, stacked values        as they are
-//   invariants and what is of them  computed again, without a time axis
-//   cheap elementwise operations,   computed again from such values, for that stores nothing
+//   elements, stacked values         as they are
+//   parts of a stacked concat        slices of it
+//   invariants and what is of them   computed again, without a time axis
+//   cheap elementwise operations,    computed again from such values, for that stores nothing
 //   slices, transposes, broadcasts
-//   anything else                   stacked
+//   anything else                    stacked
 //
 // The moved computation is built in a graph of its own, since the scan whose results it reads is built after it is
 // known what it reads. `Splice` puts it behind the scan.
@@ -41,6 +42,8 @@ class AfterScan {
   ir::Expr Lift(ir::NodeId inner) { return lifter_.Lift(inner); }
   ir::Expr Sequence(ir::NodeId inner) { return lifter_.Sequence(inner); }
 
+  // Whether a body node's value can be had without stacking more.
+  bool IsAvailable(ir::NodeId inner) const { return available_[inner]; }
   // Body nodes that the scan must stack in addition, in the order they were asked for.
   const std::vector<ir::NodeId>& newly_stacked() const { return newly_stacked_; }
 
@@ -49,12 +52,20 @@ class AfterScan {
                                  const std::function<ir::NodeId(ir::NodeId)>& result) const;
 
  private:
+  // Where a value stands in a stacked concat.
+  struct Part {
+    ir::NodeId concat = kAbsent;
+    int axis = 0;
+    int64_t start = 0;
+  };
+
   ir::NodeId Leaf(ir::NodeId inner);
   ir::NodeId AddPlaceholder(ir::NodeId inner);
   void UpdateAvailable();
 
   const ScanDraft& draft_;
   std::vector<bool> timed_, moved_, is_stacked_, available_;
+  std::vector<Part> part_of_;
   std::vector<ir::NodeId> newly_stacked_;
   ir::Graph graph_;
   Lifter lifter_;
@@ -68,6 +79,12 @@ int RankOfExample(const ir::Shape& shape);
 // reads or writes at every step anyway, or than `result`, the value that is computed from it. A vector is stacked for
 // the sake of a number; a matrix-valued state never for the sake of a vector.
 bool IsWorthStacking(const ScanDraft& draft, std::span<const ir::NodeId> values, ir::NodeId result);
+
+// `candidates` without those that can be had from `stacked` and the other candidates. What is asked for first may be
+// cheap to compute from what is asked for later: a gate's adjoint, then the concat of all
+// of them.
+std::vector<ir::NodeId> WithoutRedundant(const ScanDraft& draft, std::span<const ir::NodeId> stacked,
+                                         std::vector<ir::NodeId> candidates);
 
 }  // namespace recurve
 

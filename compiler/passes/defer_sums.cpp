@@ -166,26 +166,35 @@ std::vector<NodeId> DeferSumsOfScan(Graph& to, const Node& scan, const std::vect
     if (wanted[before.carries.size() + i]) stacked.push_back(before.stacked[i].inner);
   }
   const std::vector<bool> nothing_moved(before.body->size());
-  AfterScan after(before, nothing_moved, stacked);
 
-  // Each carry that can be deferred: its sum behind the scan; kAbsent for the others.
-  std::vector<NodeId> sums;
-  std::vector<NodeId> roots;
+  // The terms of each carry that is deferred; none for the others.
+  std::vector<std::vector<Term>> deferred;
   ScanDraft draft = before;
   draft.carries.clear();
+  AfterScan trial(before, nothing_moved, stacked);
   for (const auto& carry : before.carries) {
     std::vector<Term> terms = TermsOf(before, carry, uses);
-    bool deferred = !terms.empty();
-    if (deferred) {
-      AfterScan trial(before, nothing_moved, stacked);
-      SumOfTerms(trial, terms);
-      deferred = IsWorthStacking(before, trial.newly_stacked(), carry.next);
+    if (!terms.empty()) {
+      AfterScan alone(before, nothing_moved, stacked);
+      SumOfTerms(alone, terms);
+      if (!IsWorthStacking(before, alone.newly_stacked(), carry.next)) terms.clear();
     }
-    if (deferred) roots.push_back(SumOfTerms(after, terms).id());
-    if (!deferred) draft.carries.push_back(carry);
-    sums.push_back(deferred ? roots.back() : kAbsent);
+    if (terms.empty()) {
+      draft.carries.push_back(carry);
+    } else {
+      SumOfTerms(trial, terms);
+    }
+    deferred.push_back(std::move(terms));
   }
-  for (NodeId inner : after.newly_stacked()) draft.stacked.push_back({inner, draft.NameOf(inner)});
+
+  std::vector<NodeId> added = WithoutRedundant(before, stacked, trial.newly_stacked());
+  stacked.insert(stacked.end(), added.begin(), added.end());
+  for (NodeId inner : added) draft.stacked.push_back({inner, draft.NameOf(inner)});
+  AfterScan after(before, nothing_moved, stacked);
+  std::vector<NodeId> roots;
+  for (const auto& terms : deferred) {
+    if (!terms.empty()) roots.push_back(SumOfTerms(after, terms).id());
+  }
 
   std::vector<NodeId> built = draft.Build(to);
   auto first_stacked = built.begin() + static_cast<int>(draft.carries.size());
@@ -197,8 +206,8 @@ std::vector<NodeId> DeferSumsOfScan(Graph& to, const Node& scan, const std::vect
   std::vector<NodeId> results;
   auto next_spliced = spliced.begin();
   auto next_carry = built.begin();
-  for (size_t i = 0; i < sums.size(); ++i) {
-    if (sums[i] == kAbsent) {
+  for (size_t i = 0; i < deferred.size(); ++i) {
+    if (deferred[i].empty()) {
       results.push_back(*next_carry++);
     } else {
       Expr init = to.At(before.carries[i].init), sum = to.At(*next_spliced++);

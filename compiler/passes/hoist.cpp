@@ -10,7 +10,8 @@
 //               over time with the operations that feed them. A costly elementwise value that feeds one and is read by
 //               the body as well moves too; a cheap one is computed twice.
 //   followers   an operation on a moved value whose only reader it is, if it stores no more: a bias addition moves, the
-//               four slices of a gate vector stay. In a sum of several terms those that do not depend on the carry are
+//               four slices of a gate vector stay. A longer chain of operations, such as a normalization, moves if that
+//               leaves the scan less to read. In a sum of several terms those that do not depend on the carry are
 //               added first, so that they move together: (x W + h U) + b is (x W + b) + h U.
 //   the rest    elementwise work on inputs stays where it is: moving it would save nothing. A scan without a carry is
 //               no recurrence, so everything in it moves.
@@ -18,8 +19,10 @@
 // A stacked result that is an element, an invariant or a moved value is that value itself.
 
 #include <algorithm>
+#include <map>
 #include <memory>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "compiler/graph_util.h"
@@ -43,78 +46,124 @@ bool IsWorthHoisting(Op op) {
 // Broadcast and transposed invariants are read in place by whoever uses them.
 bool IsFreeInBody(Op op) { return IsLeaf(op) || op == Op::kInput || op == Op::kBroadcast || op == Op::kTranspose; }
 
-// Whether a value of shape `a` has at least as many elements as one of shape `b` whatever the symbolic sizes are.
-bool IsAsLarge(const ir::Shape& a, const ir::Shape& b) {
-  int64_t constant_a = 1, constant_b = 1;
-  std::vector<std::string> axes_a, axes_b;
-  auto count = [](const ir::Shape& shape, int64_t& constant, std::vector<std::string>& axes) {
-    for (const ir::Dim& dim : shape) {
-      if (dim.is_constant()) {
-        constant *= dim.extent;
-      } else {
-        axes.push_back(dim.axis);
-      }
+// How many elements values have together: a count for each product of symbolic axes.
+using Elements = std::map<std::vector<std::string>, int64_t>;
+
+void AddElements(const ir::Shape& shape, Elements& elements) {
+  int64_t constant = 1;
+  std::vector<std::string> axes;
+  for (const ir::Dim& dim : shape) {
+    if (dim.is_constant()) {
+      constant *= dim.extent;
+    } else {
+      axes.push_back(dim.axis);
     }
-    std::ranges::sort(axes);
-  };
-  count(a, constant_a, axes_a);
-  count(b, constant_b, axes_b);
-  return constant_a >= constant_b && std::ranges::includes(axes_a, axes_b);
+  }
+  std::ranges::sort(axes);
+  elements[axes] += constant;
+}
+
+// Whether `a` is no more than `b` whatever the symbolic sizes are.
+bool IsAtMost(const Elements& a, const Elements& b) {
+  return std::ranges::all_of(a, [&](const auto& entry) {
+    auto found = b.find(entry.first);
+    return found != b.end() && entry.second <= found->second;
+  });
 }
 
 // Decides which values of a body are computed before the scan.
 class HoistAnalysis {
  public:
   explicit HoistAnalysis(const ScanDraft& draft)
-      : draft_(draft), body_(*draft.body), timed_(draft.Timed()), uses_(UseCounts(body_)), hoisted_(body_.size()) {
+      : draft_(draft),
+        body_(*draft.body),
+        timed_(draft.Timed()),
+        uses_(UseCounts(body_)),
+        movable_(body_.size()),
+        hoisted_(body_.size()) {
     std::vector<bool> sequential = DependsOn(body_, draft.CarryInputs());
-    movable_.resize(body_.size());
+    std::vector<bool> roots(body_.size()), all(body_.size());
     for (NodeId id = 0; id < body_.size(); ++id) {
-      movable_[id] = !sequential[id] && (body_[id].op == Op::kInput || IsLiftable(body_, id, timed_));
-      for (NodeId arg : body_[id].args) movable_[id] = movable_[id] && movable_[arg];
-      hoisted_[id] = movable_[id] && (IsRoot(id) || IsFollower(id));
+      const std::vector<NodeId>& args = body_[id].args;
+      auto is_in = [&](const std::vector<bool>& set) { return [&](NodeId arg) { return set[arg]; }; };
+      movable_[id] = !sequential[id] && (body_[id].op == Op::kInput || IsLiftable(body_, id, timed_)) &&
+                     std::ranges::all_of(args, is_in(movable_));
+      if (!movable_[id]) continue;
+      hoisted_[id] = IsRoot(id) || IsFollower(id);
+      all[id] = IsRoot(id) || (timed_[id] && std::ranges::any_of(args, [&](NodeId arg) { return timed_[arg] && all[arg]; }));
     }
+    // The whole chain moves if the scan then reads less.
+    Elements with_followers = ElementsRead(hoisted_), with_all = ElementsRead(all);
+    if (IsAtMost(with_all, with_followers) && with_all != with_followers) hoisted_ = all;
     AddCostlyFeeders();
   }
 
-  // Whether the body reads the value as an operand of the scan from now on.
+  // Whether the body reads the value as an operand of the scan from now on, if at all.
   bool hoisted(NodeId id) const { return hoisted_[id]; }
   // Whether the value can be had outside without computing anything there.
-  bool available(NodeId id) const { return hoisted_[id] || (movable_[id] && !timed_[id]) || draft_.FindElement(id); }
-  const std::vector<bool>& timed() const { return timed_; }
+  bool available(NodeId id) const { return IsAvailable(id, hoisted_); }
+  bool timed(NodeId id) const { return timed_[id]; }
+
+  // Which body nodes the scan needs, not looking behind those that moved.
+  std::vector<bool> Read() const { return Read(hoisted_); }
 
  private:
   bool IsRoot(NodeId id) const {
     Op op = body_[id].op;
     if (op == Op::kInput) return false;
-    // Of a scan the results move; the scan goes with them.
+    // Of a nested scan the results move; the scan goes with them.
     if (!timed_[id]) return !IsFreeInBody(op) && op != Op::kScan;
     return IsWorthHoisting(op) || draft_.carries.empty();
   }
 
   bool IsFollower(NodeId id) const {
-    bool shrinks = false;
+    bool replaces = false;
     for (NodeId arg : body_[id].args) {
       bool only_reader = uses_[arg] == 1;
       if (timed_[arg] && !hoisted_[arg] && body_[arg].op != Op::kInput && !only_reader) return false;
-      shrinks = shrinks || (timed_[arg] && hoisted_[arg] && only_reader &&
-                            IsAsLarge(body_.type(arg).shape, body_.type(id).shape));
+      if (!timed_[arg] || !hoisted_[arg] || !only_reader) continue;
+      Elements own, replaced;
+      AddElements(body_.type(id).shape, own);
+      AddElements(body_.type(arg).shape, replaced);
+      replaces = replaces || IsAtMost(own, replaced);
     }
-    return shrinks;
+    return replaces;
   }
 
-  // Elementwise values that both sides would compute.
+  bool IsAvailable(NodeId id, const std::vector<bool>& hoisted) const {
+    return hoisted[id] || (movable_[id] && !timed_[id]) || draft_.FindElement(id) != nullptr;
+  }
+
+  std::vector<bool> Read(const std::vector<bool>& hoisted) const {
+    std::vector<bool> read(body_.size());
+    for (const auto& carry : draft_.carries) read[carry.next] = true;
+    for (const auto& value : draft_.stacked) {
+      if (!IsAvailable(value.inner, hoisted)) read[value.inner] = true;
+    }
+    for (NodeId id = body_.size() - 1; id >= 0; --id) {
+      if (!read[id] || hoisted[id]) continue;
+      for (NodeId arg : body_[id].args) read[arg] = true;
+    }
+    return read;
+  }
+
+  Elements ElementsRead(const std::vector<bool>& hoisted) const {
+    Elements elements;
+    std::vector<bool> read = Read(hoisted);
+    for (NodeId id = 0; id < body_.size(); ++id) {
+      if (read[id] && hoisted[id] && timed_[id]) AddElements(body_.type(id).shape, elements);
+    }
+    return elements;
+  }
+
+  // Costly elementwise values that both sides would compute move for good.
   void AddCostlyFeeders() {
-    std::vector<bool> outside(body_.size()), inside(body_.size());
-    for (const ir::Output& output : body_.outputs()) inside[output.node] = true;
+    std::vector<bool> inside = Read(), outside(body_.size());
     for (NodeId id = body_.size() - 1; id >= 0; --id) {
       outside[id] = outside[id] || hoisted_[id];
-      if (inside[id] && outside[id] && ElementwiseArity(body_[id].op) != 0 && CostOf(body_[id].op) == ir::Cost::kCostly)
-        hoisted_[id] = true;
-      for (NodeId arg : body_[id].args) {
-        if (outside[id]) outside[arg] = true;
-        if (inside[id] && !hoisted_[id]) inside[arg] = true;
-      }
+      if (!outside[id]) continue;
+      if (inside[id] && ir::IsElementwise(body_[id].op) && CostOf(body_[id].op) == ir::Cost::kCostly) hoisted_[id] = true;
+      for (NodeId arg : body_[id].args) outside[arg] = true;
     }
   }
 
@@ -159,7 +208,7 @@ Graph RegroupSums(const ScanDraft& draft) {
     std::vector<NodeId> terms, first, last;
     CollectTerms(body, id, is_inner, terms);
     for (NodeId term : terms) (sequential[term] ? last : first).push_back(term);
-    auto moves = [&](NodeId term) { return analysis.timed()[term] && analysis.hoisted(term); };
+    auto moves = [&](NodeId term) { return analysis.timed(term) && analysis.hoisted(term); };
     if (first.size() < 2 || std::ranges::none_of(first, moves)) continue;
     ir::Expr sum = to.At(map[first[0]]);
     for (NodeId term : std::span(first).subspan(1)) sum = sum + to.At(map[term]);
@@ -177,30 +226,18 @@ std::vector<NodeId> HoistFromScan(Graph& to, const Node& scan, const std::vector
   const ScanDraft before(regrouped);
   ScanDraft draft = before;
   HoistAnalysis analysis(before);
-  Lifter lifter(to, *before.body, before.time, analysis.timed(), [&](NodeId inner) {
+  Lifter lifter(to, *before.body, before.time, before.Timed(), [&](NodeId inner) {
     if (const auto* element = before.FindElement(inner)) return element->outer;
     if (const auto* invariant = before.FindInvariant(inner)) return invariant->outer;
     return kAbsent;
   });
 
-  // The values that the body still reads become operands; Build leaves the others out.
-  std::vector<bool> read(before.body->size());
-  for (const auto& carry : before.carries) read[carry.next] = true;
-  draft.stacked.clear();
-  for (const auto& value : before.stacked) {
-    if (analysis.available(value.inner)) continue;
-    draft.stacked.push_back(value);
-    read[value.inner] = true;
-  }
-  for (NodeId id = before.body->size() - 1; id >= 0; --id) {
-    if (!read[id] || analysis.hoisted(id)) continue;
-    for (NodeId arg : (*before.body)[id].args) read[arg] = true;
-  }
+  std::vector<bool> read = analysis.Read();
   for (NodeId id = 0; id < before.body->size(); ++id) {
     if (!read[id] || !analysis.hoisted(id)) continue;
-    auto& operands = lifter.timed(id) ? draft.elements : draft.invariants;
-    operands.push_back({lifter.Lift(id).id(), id});
+    (analysis.timed(id) ? draft.elements : draft.invariants).push_back({lifter.Lift(id).id(), id});
   }
+  std::erase_if(draft.stacked, [&](const auto& value) { return analysis.available(value.inner); });
 
   std::vector<NodeId> sequences;
   for (const auto& value : before.stacked) {

@@ -2,6 +2,7 @@
 
 #include "compiler/passes/lifter.h"
 
+#include <numeric>
 #include <string_view>
 #include <utility>
 
@@ -99,9 +100,15 @@ Expr Lifter::Lift(NodeId inner) {
 Expr Lifter::Sequence(NodeId inner) {
   Expr value = Lift(inner);
   if (timed_[inner]) return value;
-  std::vector<int> axes;
-  for (int axis = 0; axis < value.type().rank(); ++axis) axes.push_back(axis + 1);
-  return BroadcastTo(value, WithTime(time_, value.shape()), axes);
+  ir::Shape shape = WithTime(time_, value.shape());
+  const Node& node = target_[value.id()];
+  if (node.op == Op::kBroadcast) {
+    std::vector<int> axes = Shifted(node.As<ir::AxesAttr>().axes);
+    return BroadcastTo(target_.At(node.args[0]), shape, axes);
+  }
+  std::vector<int> axes(value.type().rank());
+  std::iota(axes.begin(), axes.end(), 1);
+  return BroadcastTo(value, shape, axes);
 }
 
 Expr Lifter::LiftOperation(const Node& node) {

@@ -33,8 +33,6 @@ class Lifter {
   // The value of a body node with a time axis in any case.
   ir::Expr Sequence(ir::NodeId inner);
 
-  bool timed(ir::NodeId inner) const { return timed_[inner]; }
-
  private:
   ir::Expr LiftOperation(const ir::Node& node);
 

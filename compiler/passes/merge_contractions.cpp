@@ -1,14 +1,18 @@
 // compiler/passes/merge_contractions.cpp: one product instead of several.
 //
-//   a W + b W        becomes  (a + b) W         everywhere
-//   x W1, x W2, ...  become   x [W1, W2, ...]   outside scans
+//   a W + b W                              becomes  (a + b) W
+//   x W1 + b1, x W2 + b2 read by one scan  becomes  x [W1, W2] + [b1, b2]
 //
-// The second joins weights that depend on parameters alone: joining them costs nothing at run time (split.h, pack),
-// and a wide product reads x once. The results are slices of the wide one. In a body the code generator lets
-// contractions that share an operand share a tile, so nothing is gained there.
+// The second joins parameters: joining costs nothing at run time (split.h, pack), the wide product reads x once, and the
+// scan reads one sequence, of which its body takes slices (simplify.cpp). Only products that nothing but one scan reads
+// are joined: elsewhere the code generator lets products of one operand share a tile as they are, and a slice would have
+// to be copied.
 
 #include <algorithm>
+#include <optional>
+#include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "compiler/graph_util.h"
@@ -43,18 +47,20 @@ Expr AddBeforeContracting(Graph& to, const Node& sum, const std::vector<bool>& s
   return {};
 }
 
-// Contractions of one operand with weights that can be joined along one axis.
-struct Family {
-  std::vector<NodeId> members;
-  size_t weight = 1;  // which operand differs
-  int axis = 0;       // of the weight, the joined one
-  int out_axis = 0;   // the same axis in the results
+// A product of a sequence with a parameter that one scan reads, perhaps after adding a bias.
+struct Projection {
+  NodeId product;
+  size_t weight;          // which operand is the parameter
+  int axis, out_axis;     // the joined one, of the weight and of the result
+  NodeId bias = kAbsent;  // a vector along out_axis
+  NodeId value;           // what the scan reads: the product, or its sum with the bias
+  NodeId scan;
 };
 
-// Finds the families of a graph and remembers which member belongs to which.
-class Families {
+// Finds the projections of a graph, grouped by what can be joined.
+class Projections {
  public:
-  explicit Families(const Graph& graph) : graph_(graph), family_of_(graph.size(), -1) {
+  explicit Projections(const Graph& graph) : graph_(graph), uses_(UseCounts(graph)), reader_(graph.size(), kAbsent) {
     std::vector<NodeId> data;
     for (NodeId input : graph.inputs()) {
       ir::Role role = graph[input].As<ir::InputAttr>().role;
@@ -62,95 +68,133 @@ class Families {
     }
     depends_on_data_ = DependsOn(graph, data);
     for (NodeId id = 0; id < graph.size(); ++id) {
-      if (graph[id].op == Op::kContract) Admit(id);
+      for (NodeId arg : graph[id].args) reader_[arg] = id;
+    }
+    for (NodeId id = 0; id < graph.size(); ++id) {
+      auto projection = ProjectionAt(id);
+      if (!projection) continue;
+      auto fits = [&](const auto& group) { return CanJoin(group[0], *projection); };
+      auto group = std::ranges::find_if(groups_, fits);
+      if (group == groups_.end()) group = groups_.insert(groups_.end(), {{}});
+      group->push_back(*projection);
     }
   }
 
-  // The family of a node if it has one and is not alone in it.
-  const Family* Find(NodeId id) const {
-    if (family_of_[id] < 0 || families_[family_of_[id]].members.size() < 2) return nullptr;
-    return &families_[family_of_[id]];
+  // The projections that are joined where `id` stands, the first of them; none if there is nothing to join.
+  std::span<const Projection> StartingAt(NodeId id) const {
+    for (const auto& group : groups_) {
+      if (group.size() > 1 && group[0].product == id) return group;
+    }
+    return {};
   }
 
  private:
-  void Admit(NodeId id) {
+  bool IsParameter(NodeId id) const { return !depends_on_data_[id]; }
+
+  std::optional<Projection> ProjectionAt(NodeId id) const {
     const Node& node = graph_[id];
-    size_t weight = depends_on_data_[node.args[1]] ? 0 : 1;
-    if (depends_on_data_[node.args[weight]] || !depends_on_data_[node.args[1 - weight]]) return;
-    auto found = std::ranges::find_if(families_, [&](const Family& family) { return Fits(family, node, weight); });
-    if (found == families_.end()) {
-      Family family{.weight = weight};
-      if (!FindJoinedAxis(node, family)) return;
-      families_.push_back(family);
-      found = families_.end() - 1;
-    }
-    found->members.push_back(id);
-    family_of_[id] = static_cast<int>(found - families_.begin());
-  }
+    if (node.op != Op::kContract || uses_[id] != 1 || reader_[id] == kAbsent) return std::nullopt;
+    size_t weight = IsParameter(node.args[1]) ? 1 : 0;
+    if (!IsParameter(node.args[weight]) || IsParameter(node.args[1 - weight])) return std::nullopt;
+    Projection projection{.product = id, .weight = weight, .value = id};
 
-  // The first constant axis of the weight that the other operand lacks.
-  bool FindJoinedAxis(const Node& node, Family& family) const {
+    // The joined axis is the first constant one of the weight that the sequence lacks.
     const auto& labels = node.As<ir::ContractAttr>();
-    const std::string& own = family.weight == 0 ? labels.lhs : labels.rhs;
-    const std::string& other = family.weight == 0 ? labels.rhs : labels.lhs;
-    for (size_t axis = 0; axis < own.size(); ++axis) {
-      if (other.find(own[axis]) != std::string::npos) continue;
-      if (!graph_.type(node.args[family.weight]).shape[axis].is_constant()) continue;
-      family.axis = static_cast<int>(axis);
-      family.out_axis = static_cast<int>(labels.out.find(own[axis]));
-      return true;
+    const std::string& own = weight == 0 ? labels.lhs : labels.rhs;
+    const std::string& other = weight == 0 ? labels.rhs : labels.lhs;
+    size_t axis = 0;
+    while (axis < own.size() && (other.find(own[axis]) != std::string::npos ||
+                                 !graph_.type(node.args[weight]).shape[axis].is_constant())) {
+      ++axis;
     }
-    return false;
+    if (axis == own.size()) return std::nullopt;
+    projection.axis = static_cast<int>(axis);
+    projection.out_axis = static_cast<int>(labels.out.find(own[axis]));
+    FindBias(projection);
+
+    projection.scan = reader_[projection.value];
+    const Node* scan = projection.scan == kAbsent ? nullptr : &graph_[projection.scan];
+    if (scan == nullptr || scan->op != Op::kScan || uses_[projection.value] != 1) return std::nullopt;
+    const auto& attr = scan->As<ir::ScanAttr>();
+    auto position = std::ranges::find(scan->args, projection.value) - scan->args.begin();
+    bool is_sequence = position >= attr.carries && position < attr.carries + attr.sequences;
+    return is_sequence && projection.out_axis > 0 ? std::optional(projection) : std::nullopt;
   }
 
-  bool Fits(const Family& family, const Node& node, size_t weight) const {
-    const Node& first = graph_[family.members[0]];
-    ir::Type a = graph_.type(first.args[weight]), b = graph_.type(node.args[weight]);
-    if (weight != family.weight || a.rank() != b.rank()) return false;
-    a.shape[family.axis] = b.shape[family.axis];
-    return a == b && first.args[1 - weight] == node.args[1 - weight] &&
-           CanonicalLabels(first.As<ir::ContractAttr>()) == CanonicalLabels(node.As<ir::ContractAttr>());
+  void FindBias(Projection& projection) const {
+    const Node& sum = graph_[reader_[projection.product]];
+    if (sum.op != Op::kAdd) return;
+    const Node& bias = graph_[sum.args[0] == projection.product ? sum.args[1] : sum.args[0]];
+    if (bias.op != Op::kBroadcast || !IsParameter(bias.args[0])) return;
+    if (bias.As<ir::AxesAttr>().axes != std::vector<int>{projection.out_axis}) return;
+    projection.bias = bias.args[0];
+    projection.value = reader_[projection.product];
+  }
+
+  bool CanJoin(const Projection& a, const Projection& b) const {
+    const Node &x = graph_[a.product], &y = graph_[b.product];
+    if (a.weight != b.weight || a.axis != b.axis || a.scan != b.scan) return false;
+    if ((a.bias == kAbsent) != (b.bias == kAbsent) || x.args[1 - a.weight] != y.args[1 - b.weight]) return false;
+    ir::Type joined = graph_.type(x.args[a.weight]);
+    const ir::Type& other = graph_.type(y.args[b.weight]);
+    if (joined.rank() != other.rank()) return false;
+    joined.shape[a.axis] = other.shape[a.axis];
+    return joined == other &&
+           CanonicalLabels(x.As<ir::ContractAttr>()) == CanonicalLabels(y.As<ir::ContractAttr>());
   }
 
   const Graph& graph_;
+  std::vector<int> uses_;
+  std::vector<NodeId> reader_;  // the last one
   std::vector<bool> depends_on_data_;
-  std::vector<Family> families_;
-  std::vector<int> family_of_;
+  std::vector<std::vector<Projection>> groups_;
 };
 
-// Puts the wide product into `to` and maps every member to its slice.
-void BuildFamily(const Graph& graph, const Family& family, NodeMap& map, Graph& to) {
-  // Weights may stand behind the first member; they depend on parameters alone, which are mapped.
-  std::vector<NodeId> weights;
-  for (NodeId member : family.members) weights.push_back(graph[member].args[family.weight]);
-  CopyNeeded(graph, weights, map, to);
-  std::vector<Expr> parts;
-  for (NodeId weight : weights) parts.push_back(to.At(map[weight]));
-
-  const Node& first = graph[family.members[0]];
-  Expr data = to.At(map[first.args[1 - family.weight]]), weight = Concat(parts, family.axis);
-  const auto& labels = first.As<ir::ContractAttr>();
-  Expr wide = family.weight == 0 ? Contract(weight, data, labels) : Contract(data, weight, labels);
+// Puts the wide projection into `to` and maps what the scan reads to slices of it.
+void Join(const Graph& graph, std::span<const Projection> group, NodeMap& map, Graph& to) {
+  // Parameters that stand further back in the graph are copied here; they depend on inputs alone.
+  auto joined = [&](auto&& part_of, int axis) {
+    std::vector<NodeId> parts;
+    for (const Projection& projection : group) parts.push_back(part_of(projection));
+    CopyNeeded(graph, parts, map, to);
+    std::vector<Expr> copies;
+    for (NodeId part : parts) copies.push_back(to.At(map[part]));
+    return Concat(copies, axis);
+  };
+  const Projection& first = group[0];
+  const Node& product = graph[first.product];
+  const auto& labels = product.As<ir::ContractAttr>();
+  Expr data = to.At(map[product.args[1 - first.weight]]);
+  Expr weight = joined([&](const Projection& p) { return graph[p.product].args[p.weight]; }, first.axis);
+  Expr wide = first.weight == 0 ? Contract(weight, data, labels) : Contract(data, weight, labels);
+  if (first.bias != kAbsent) {
+    Expr bias = joined([](const Projection& p) { return p.bias; }, 0);
+    ir::Shape shape = wide.shape();
+    wide = wide + BroadcastTo(bias, std::move(shape), {first.out_axis});
+  }
   int64_t start = 0;
-  for (NodeId member : family.members) {
-    int64_t size = graph.type(member).shape[family.out_axis].extent;
-    map[member] = Slice(wide, family.out_axis, start, size).id();
-    to.SetLabel(map[member], graph[member].label);
+  for (const Projection& projection : group) {
+    int64_t size = graph.type(projection.value).shape[first.out_axis].extent;
+    Expr part = Slice(wide, first.out_axis, start, size);
+    to.SetLabel(part.id(), graph[projection.value].label);
+    map[projection.product] = map[projection.value] = part.id();
     start += size;
   }
 }
 
-Graph MergeIn(const Graph& graph, bool is_body) {
+}  // namespace
+
+Graph MergeContractions(const Graph& graph) {
   Graph to;
   to.name = graph.name;
   NodeMap map = EmptyMap(graph);
   for (NodeId input : graph.inputs()) map[input] = CopyNode(graph, input, map, to);
   std::vector<int> uses = UseCounts(graph);
-  Families families(graph);
+  Projections projections(graph);
   for (NodeId id = 0; id < graph.size(); ++id) {
     if (map[id] != kAbsent) continue;
-    if (const Family* family = is_body ? nullptr : families.Find(id)) {
-      BuildFamily(graph, *family, map, to);
+    if (std::span<const Projection> group = projections.StartingAt(id); !group.empty()) {
+      Join(graph, group, map, to);
       continue;
     }
     Node node = graph[id];
@@ -161,7 +205,7 @@ Graph MergeIn(const Graph& graph, bool is_body) {
     }
     if (node.op == Op::kScan) {
       auto& attr = std::get<ir::ScanAttr>(node.attr);
-      attr.body = std::make_shared<const Graph>(MergeIn(*attr.body, true));
+      attr.body = std::make_shared<const Graph>(MergeContractions(*attr.body));
     }
     if (Expr merged = AddBeforeContracting(to, node, sole_reader)) {
       map[id] = merged.id();
@@ -173,9 +217,5 @@ Graph MergeIn(const Graph& graph, bool is_body) {
   CopyOutputs(graph, map, to);
   return DropDeadNodes(to);
 }
-
-}  // namespace
-
-Graph MergeContractions(const Graph& graph) { return MergeIn(graph, false); }
 
 }  // namespace recurve

@@ -57,7 +57,7 @@ Expr SimplifyNode(const Site& site) {
   std::unreachable();
 }
 
-// One walk over the nodes of a graph, bodies finished.
+// One walk over the nodes of a graph.
 Graph SimplifyNodes(const Graph& graph) {
   Graph to;
   to.name = graph.name;
@@ -72,7 +72,7 @@ Graph SimplifyNodes(const Graph& graph) {
     }
     if (node.op == Op::kScan) {
       auto& attr = std::get<ir::ScanAttr>(node.attr);
-      attr.body = std::make_shared<const Graph>(Simplify(*attr.body));
+      attr.body = std::make_shared<const Graph>(SimplifyNodes(*attr.body));
     }
     if (Expr simpler = SimplifyNode({to, node, std::move(sole_reader)})) {
       map[id] = simpler.id();

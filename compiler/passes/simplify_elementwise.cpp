@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <span>
 #include <vector>
 
@@ -50,6 +51,15 @@ Expr DropNeutralOperand(const Site& site) {
   if (op == Op::kPow && is(1, 2)) return Mul(site.arg(0), site.arg(0));
   if (op == Op::kStopGradient) return site.arg(0);
   return {};
+}
+
+// x / 4 is x * 0.25: the reciprocal of a power of two is exact.
+Expr MultiplyByReciprocal(const Site& site) {
+  if (site.node.op != Op::kDiv) return {};
+  auto divisor = SplatOf(site.graph, site.node.args[1]);
+  int exponent = 0;
+  if (!divisor || std::abs(std::frexp(*divisor, &exponent)) != 0.5 || std::abs(exponent) > 64) return {};
+  return site.arg(0) * (1 / *divisor);
 }
 
 Expr SelectKnown(const Site& site) {
@@ -158,7 +168,7 @@ Expr AddConcats(const Site& site) {
 }  // namespace
 
 Expr SimplifyElementwise(const Site& site) {
-  for (auto rule : {FoldConstants, DropNeutralOperand, SelectKnown, AbsorbNegations, MoveBelowBroadcast, AddConcats}) {
+  for (auto rule : {FoldConstants, DropNeutralOperand, MultiplyByReciprocal, SelectKnown, AbsorbNegations, MoveBelowBroadcast, AddConcats}) {
     if (Expr simpler = rule(site)) return simpler;
   }
   return {};

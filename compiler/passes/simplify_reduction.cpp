@@ -134,6 +134,7 @@ Expr SimplifyReduceSum(const Site& site) {
   if (maker.op == Op::kBroadcast) return SumRepeated(site, site.graph.At(maker.args[0]), AxesOf(maker));
   if (std::ranges::all_of(axes, [&](int axis) { return maker.type.shape[axis] == ir::Dim(1); }))
     return Reshape(site.arg(0), site.node.type.shape);
+  if (maker.op == Op::kNeg) return Neg(ReduceSum(site.graph.At(maker.args[0]), axes));
   if (maker.op == Op::kReduceSum && site.sole_reader[0]) {
     // Axes of the inner operand that remain after the inner sum, in order.
     std::vector<int> remaining, all = AxesOf(maker);

@@ -1,7 +1,8 @@
 // compiler/passes/sink.cpp: after a scan, the products that its carry does not depend on.
 //
 // A readout P @ h_t, or the adjoint of an input, dz_t @ W, is read by no later step. Its operands are stacked instead
-// and the product is taken once for all steps, with everything that is computed from it.
+// and the product is taken once for all steps, with everything that is computed from it. A reduction that no later step
+// reads sinks too when that stacks nothing more: what remains in the scan is then closer to its sequential core.
 
 #include <algorithm>
 
@@ -18,15 +19,18 @@ using ir::Op;
 
 namespace {
 
-// The body nodes that are computed after the scan: contractions that no carry needs, and all that needs them. A
-// contraction stays if something that needs it has no lifted form or if its operands are not worth stacking.
+bool IsReduction(Op op) { return op == Op::kReduceSum || op == Op::kReduceMax; }
+
+// The body nodes that are computed after the scan: contractions and reductions that no carry needs, and all that needs
+// them. One stays if something that needs it has no lifted form or if its operands are not worth stacking.
 std::vector<bool> SunkNodes(const ScanDraft& draft, const std::vector<NodeId>& stacked) {
   const Graph& body = *draft.body;
   std::vector<bool> needed = NeededBy(body, draft.CarryNexts());
   std::vector<bool> timed = draft.Timed();
   std::vector<bool> sunk(body.size());
   for (NodeId id = 0; id < body.size(); ++id) {
-    if (body[id].op != Op::kContract || needed[id] || !timed[id] || sunk[id]) continue;
+    if (body[id].op != Op::kContract && !IsReduction(body[id].op)) continue;
+    if (needed[id] || !timed[id] || sunk[id]) continue;
     NodeId root[] = {id};
     std::vector<bool> moved = DependsOn(body, root);
     bool is_liftable = true;
@@ -38,6 +42,7 @@ std::vector<bool> SunkNodes(const ScanDraft& draft, const std::vector<NodeId>& s
     for (NodeId value : stacked) {
       if (moved[value]) trial.Lift(value);
     }
+    if (IsReduction(body[id].op) && !trial.newly_stacked().empty()) continue;
     if (!IsWorthStacking(draft, trial.newly_stacked(), id)) continue;
     for (NodeId user = id; user < body.size(); ++user) sunk[user] = sunk[user] || moved[user];
   }
@@ -54,17 +59,22 @@ std::vector<NodeId> SinkFromScan(Graph& to, const Node& scan, const std::vector<
   std::erase_if(stacked, [&](NodeId id) { return sunk[id]; });
 
   const ScanDraft before = draft;
-  AfterScan after(before, sunk, stacked);
-  std::vector<NodeId> roots;
-  draft.stacked.clear();
-  for (const auto& value : before.stacked) {
-    if (sunk[value.inner]) {
-      roots.push_back(after.Lift(value.inner).id());
-    } else {
-      draft.stacked.push_back(value);
+  auto lift_sunk = [&](AfterScan& after) {
+    std::vector<NodeId> roots;
+    for (const auto& value : before.stacked) {
+      if (sunk[value.inner]) roots.push_back(after.Lift(value.inner).id());
     }
-  }
-  for (NodeId inner : after.newly_stacked()) draft.stacked.push_back({inner, draft.NameOf(inner)});
+    return roots;
+  };
+  AfterScan trial(before, sunk, stacked);
+  lift_sunk(trial);
+  std::vector<NodeId> added = WithoutRedundant(before, stacked, trial.newly_stacked());
+  stacked.insert(stacked.end(), added.begin(), added.end());
+
+  AfterScan after(before, sunk, stacked);
+  std::vector<NodeId> roots = lift_sunk(after);
+  std::erase_if(draft.stacked, [&](const auto& value) { return sunk[value.inner]; });
+  for (NodeId inner : added) draft.stacked.push_back({inner, draft.NameOf(inner)});
 
   std::vector<NodeId> built = draft.Build(to);
   size_t carries = draft.carries.size();
