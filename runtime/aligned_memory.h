@@ -5,7 +5,6 @@
 
 #include <cstddef>
 #include <cstring>
-#include <limits>
 #include <memory>
 #include <new>
 
@@ -16,10 +15,11 @@ namespace recurve {
 class AlignedMemory {
  public:
   // Makes room for `bytes`, and always for one element, so that data() is never null afterwards. Old contents are lost
-  // when it grows; fresh memory is zero. Returns false if there is no memory.
+  // when it grows; fresh memory is zero. Returns false if there is no memory, or more than half a terabyte is asked
+  // for.
   bool Reserve(size_t bytes) {
     if (memory_ != nullptr && bytes <= bytes_) return true;
-    if (bytes > std::numeric_limits<size_t>::max() - RECURVE_ALIGNMENT) return false;
+    if (bytes > kLargest) return false;
     const size_t rounded = bytes == 0 ? RECURVE_ALIGNMENT : (bytes + RECURVE_ALIGNMENT - 1) & ~kMask;
     memory_.reset(static_cast<std::byte*>(::operator new(rounded, kAlignment, std::nothrow)));
     bytes_ = memory_ == nullptr ? 0 : rounded;
@@ -34,6 +34,7 @@ class AlignedMemory {
 
  private:
   static constexpr std::align_val_t kAlignment{RECURVE_ALIGNMENT};
+  static constexpr size_t kLargest = size_t{1} << (sizeof(size_t) > 4 ? 39 : 31);
   static constexpr size_t kMask = RECURVE_ALIGNMENT - 1;
   struct Release {
     void operator()(std::byte* memory) const { ::operator delete(memory, kAlignment); }

@@ -21,8 +21,9 @@ std::expected<SequenceModel, Error> SequenceModel::Of(const Program& program) {
   const auto fail = [&](std::string_view flaw) {
     return std::unexpected(Error{fmt::format("cannot run `{}` over a sequence: {}", program.name(), flaw)});
   };
-  const recurve_entry* entry = program.FindEntry("inference");
-  if (entry == nullptr) entry = program.FindEntry("forward");
+  // Forward has the target and the loss, which inference may have been spared.
+  const recurve_entry* entry = program.FindEntry("forward");
+  if (entry == nullptr) entry = program.FindEntry("inference");
   if (entry == nullptr) return fail("it has neither an `inference` nor a `forward` entry");
 
   SequenceModel model;

@@ -283,13 +283,14 @@ std::expected<double, Error> Evaluate(const std::shared_ptr<Parameters>& paramet
   Session session(parameters);
   session.UseTeam(team);
   if (auto done = WantOnly(session, LossAndStates(*model)); !done) return std::unexpected(done.error());
+  // Inference may have been compiled without the loss; forward always has it.
+  const recurve_entry* inference = parameters->program().FindEntry("inference");
+  const bool infers_loss = inference != nullptr && Program::FindSlot(*inference, "loss") != nullptr;
   double loss_sum = 0, weight_sum = 0;
   for (size_t index = 0; index < batches.count(); ++index) {
     const auto weight = LoadBatch(*model, batches, index, session);
     if (!weight) return std::unexpected(weight.error());
-    const bool has_inference = parameters->program().FindEntry("inference") != nullptr;
-    if (auto done = has_inference ? session.Inference() : session.Forward(); !done)
-      return std::unexpected(done.error());
+    if (auto done = infers_loss ? session.Inference() : session.Forward(); !done) return std::unexpected(done.error());
     const auto loss = LossOf(session);
     if (!loss) return loss;
     loss_sum += *loss * static_cast<double>(*weight);

@@ -111,20 +111,20 @@ struct Elman {
       Type y[O];
       Readout(a.packed, states + (row + a.B) * H, y);
       if (a.prediction != nullptr) std::copy_n(y, O, a.prediction + row * O);
-      loss += LossAndSlope(y, a.target + row * kTargetWidth);
+      if (a.target != nullptr) loss += LossAndSlope(y, a.target + row * kTargetWidth);
     }
     if (a.loss != nullptr) *a.loss = loss / static_cast<Type>(a.T * a.B);
   }
   struct InferenceSlots {
     size_t T, B;
-    const Input *x, *target;
+    const Input* x;
     const Type *h0, *packed;
-    Type *prediction, *hT, *loss, *workspace;
+    Type *prediction, *hT, *workspace;
   };
   static void RunInference(const void* slots) {
     const auto& a = *static_cast<const InferenceSlots*>(slots);
-    const Sequence all{a.T,          a.B,  a.x,    a.target, a.h0,        a.packed,
-                       a.prediction, a.hT, a.loss, nullptr,  a.workspace, nullptr};
+    const Sequence all{a.T,          a.B,  a.x,     nullptr, a.h0,        a.packed,
+                       a.prediction, a.hT, nullptr, nullptr, a.workspace, nullptr};
     RunSequence(&all);
   }
 
@@ -220,8 +220,7 @@ struct Elman {
                                            prediction,  hT,
                                            loss,        memory("tape", RECURVE_SLOT_TAPE),
                                            workspace,   memory("team", RECURVE_SLOT_TEAM)};
-    static const recurve_slot inference[] = {extent("T"), extent("B"), in, target, h0,
-                                             packed,      prediction,  hT, loss,   workspace};
+    static const recurve_slot inference[] = {extent("T"), extent("B"), in, h0, packed, prediction, hT, workspace};
     static const recurve_slot backward[] = {extent("T"),
                                             extent("B"),
                                             in,

@@ -2,7 +2,8 @@
 //
 // An Elman network with a linear readout, h' = tanh(W x + U h + b), y = P h' + p, in two models: `series` reads real
 // vectors and has a mean squared error, `characters` reads tokens and has a mean cross-entropy. Entries read the
-// parameters from the packed form only, so a stale packed form shows; forward divides the batch among a team.
+// parameters from the packed form only, so a stale packed form shows; inference has no loss; forward divides the batch
+// among a team.
 
 #ifndef RECURVE_TESTS_RUNTIME_HAND_PROGRAM_H_
 #define RECURVE_TESTS_RUNTIME_HAND_PROGRAM_H_

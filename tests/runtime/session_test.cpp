@@ -47,7 +47,7 @@ TEST(Session, GradientIsTheSlopeOfTheLoss) {
       double loss[2];
       for (int side = 0; side < 2; ++side) {
         (*session.Parameter<double>(name))[i] += side == 0 ? -1e-5 : 2e-5;
-        ASSERT_TRUE(session.Inference());
+        ASSERT_TRUE(session.Forward());
         loss[side] = session.Get("loss")->front();
       }
       (*session.Parameter<double>(name))[i] -= 1e-5;
@@ -260,8 +260,8 @@ TEST(Session, SaysWhichIndexIsOutside) {
   }
   Session session(Wrapped(CharacterProgram(ElementType::kF32)));
   (*session.Tensor<int32_t>("target"))[0] = -1;
-  EXPECT_EQ(session.Inference().error().message,
-            "cannot run `inference` of `characters`: element 0 of `target` is -1, outside [0, 5)");
+  EXPECT_EQ(session.Forward().error().message,
+            "cannot run `forward` of `characters`: element 0 of `target` is -1, outside [0, 5)");
 }
 
 TEST(Session, SaysThatMemoryIsExhausted) {
