@@ -132,9 +132,8 @@ class TimeSum {
 
   // The number of steps, repeated over a shape.
   Expr Steps(const ir::Shape& shape) {
-    Expr count = after_.time().is_constant()
-                     ? Constant(after_.graph(), {}, static_cast<double>(after_.time().extent))
-                     : Extent(after_.graph(), after_.time());
+    Expr count = after_.time().is_constant() ? Constant(after_.graph(), {}, static_cast<double>(after_.time().extent))
+                                             : Extent(after_.graph(), after_.time());
     return shape.empty() ? count : BroadcastTo(count, shape, {});
   }
 

@@ -28,7 +28,8 @@ ir::ContractAttr CanonicalLabels(const ir::ContractAttr& labels) {
 
 bool AreEqual(const Node& a, const Node& b) {
   if (a.op == Op::kInput || a.op != b.op || a.args != b.args || a.type != b.type) return false;
-  if (a.op == Op::kContract) return CanonicalLabels(a.As<ir::ContractAttr>()) == CanonicalLabels(b.As<ir::ContractAttr>());
+  if (a.op == Op::kContract)
+    return CanonicalLabels(a.As<ir::ContractAttr>()) == CanonicalLabels(b.As<ir::ContractAttr>());
   if (a.op != Op::kScan) return a.attr == b.attr;
   const auto& x = a.As<ir::ScanAttr>();
   const auto& y = b.As<ir::ScanAttr>();

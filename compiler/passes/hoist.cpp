@@ -90,7 +90,8 @@ class HoistAnalysis {
                      std::ranges::all_of(args, is_in(movable_));
       if (!movable_[id]) continue;
       hoisted_[id] = IsRoot(id) || IsFollower(id);
-      all[id] = IsRoot(id) || (timed_[id] && std::ranges::any_of(args, [&](NodeId arg) { return timed_[arg] && all[arg]; }));
+      all[id] =
+          IsRoot(id) || (timed_[id] && std::ranges::any_of(args, [&](NodeId arg) { return timed_[arg] && all[arg]; }));
     }
     // The whole chain moves if the scan then reads less.
     Elements with_followers = ElementsRead(hoisted_), with_all = ElementsRead(all);
@@ -162,7 +163,8 @@ class HoistAnalysis {
     for (NodeId id = body_.size() - 1; id >= 0; --id) {
       outside[id] = outside[id] || hoisted_[id];
       if (!outside[id]) continue;
-      if (inside[id] && ir::IsElementwise(body_[id].op) && CostOf(body_[id].op) == ir::Cost::kCostly) hoisted_[id] = true;
+      if (inside[id] && ir::IsElementwise(body_[id].op) && CostOf(body_[id].op) == ir::Cost::kCostly)
+        hoisted_[id] = true;
       for (NodeId arg : body_[id].args) outside[arg] = true;
     }
   }

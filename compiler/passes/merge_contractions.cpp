@@ -3,10 +3,10 @@
 //   a W + b W                              becomes  (a + b) W
 //   x W1 + b1, x W2 + b2 read by one scan  becomes  x [W1, W2] + [b1, b2]
 //
-// The second joins parameters: joining costs nothing at run time (split.h, pack), the wide product reads x once, and the
-// scan reads one sequence, of which its body takes slices (simplify.cpp). Only products that nothing but one scan reads
-// are joined: elsewhere the code generator lets products of one operand share a tile as they are, and a slice would have
-// to be copied.
+// The second joins parameters: joining costs nothing at run time (split.h, pack), the wide product reads x once, and
+// the scan reads one sequence, of which its body takes slices (simplify.cpp). Only products that nothing but one scan
+// reads are joined: elsewhere the code generator lets products of one operand share a tile as they are, and a slice
+// would have to be copied.
 
 #include <algorithm>
 #include <optional>
@@ -103,8 +103,8 @@ class Projections {
     const std::string& own = weight == 0 ? labels.lhs : labels.rhs;
     const std::string& other = weight == 0 ? labels.rhs : labels.lhs;
     size_t axis = 0;
-    while (axis < own.size() && (other.find(own[axis]) != std::string::npos ||
-                                 !graph_.type(node.args[weight]).shape[axis].is_constant())) {
+    while (axis < own.size() &&
+           (other.find(own[axis]) != std::string::npos || !graph_.type(node.args[weight]).shape[axis].is_constant())) {
       ++axis;
     }
     if (axis == own.size()) return std::nullopt;
@@ -139,8 +139,7 @@ class Projections {
     const ir::Type& other = graph_.type(y.args[b.weight]);
     if (joined.rank() != other.rank()) return false;
     joined.shape[a.axis] = other.shape[a.axis];
-    return joined == other &&
-           CanonicalLabels(x.As<ir::ContractAttr>()) == CanonicalLabels(y.As<ir::ContractAttr>());
+    return joined == other && CanonicalLabels(x.As<ir::ContractAttr>()) == CanonicalLabels(y.As<ir::ContractAttr>());
   }
 
   const Graph& graph_;

@@ -109,8 +109,10 @@ std::vector<NodeId> SimplifyScan(Graph& to, const Node& scan, const std::vector<
     if (auto value = SplatOf(to, outer)) {
       draft.splats.push_back({inner, *value});
     } else if (node.op == Op::kBroadcast) {
-      draft.invariants.push_back({node.args[0], inner, [shape = node.type.shape, axes = node.As<ir::AxesAttr>().axes](
-                                                           Expr a) { return BroadcastTo(a, shape, axes); }});
+      draft.invariants.push_back(
+          {node.args[0], inner, [shape = node.type.shape, axes = node.As<ir::AxesAttr>().axes](Expr a) {
+             return BroadcastTo(a, shape, axes);
+           }});
     } else if (node.op == Op::kTranspose) {
       draft.invariants.push_back(
           {node.args[0], inner, [axes = node.As<ir::AxesAttr>().axes](Expr a) { return Transpose(a, axes); }});
@@ -121,10 +123,10 @@ std::vector<NodeId> SimplifyScan(Graph& to, const Node& scan, const std::vector<
 
   for (const auto& element : before.elements) {
     const Node node = to[element.outer];
-    bool repeats = node.op == Op::kBroadcast &&
-                   (node.As<ir::AxesAttr>().axes.empty() || node.As<ir::AxesAttr>().axes[0] != 0);
-    bool slices_step = node.op == Op::kSlice && node.As<ir::SliceAttr>().axis > 0 &&
-                       IsSlicedTwice(to, before.elements, node.args[0]);
+    bool repeats =
+        node.op == Op::kBroadcast && (node.As<ir::AxesAttr>().axes.empty() || node.As<ir::AxesAttr>().axes[0] != 0);
+    bool slices_step =
+        node.op == Op::kSlice && node.As<ir::SliceAttr>().axis > 0 && IsSlicedTwice(to, before.elements, node.args[0]);
     if (auto value = SplatOf(to, element.outer)) {
       draft.splats.push_back({element.inner, *value});
     } else if (repeats) {

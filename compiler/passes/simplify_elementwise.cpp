@@ -168,7 +168,8 @@ Expr AddConcats(const Site& site) {
 }  // namespace
 
 Expr SimplifyElementwise(const Site& site) {
-  for (auto rule : {FoldConstants, DropNeutralOperand, MultiplyByReciprocal, SelectKnown, AbsorbNegations, MoveBelowBroadcast, AddConcats}) {
+  for (auto rule : {FoldConstants, DropNeutralOperand, MultiplyByReciprocal, SelectKnown, AbsorbNegations,
+                    MoveBelowBroadcast, AddConcats}) {
     if (Expr simpler = rule(site)) return simpler;
   }
   return {};

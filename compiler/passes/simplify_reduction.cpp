@@ -70,8 +70,7 @@ Expr ContractBeforeBroadcast(const Site& site, size_t side) {
   own = kept;
   labels.out = result;
   Expr operand = BroadcastIfNeeded(site.graph.At(broadcast.args[0]), kept_shape, kept_axes);
-  Expr contraction =
-      side == 0 ? Contract(operand, site.arg(1), labels) : Contract(site.arg(0), operand, labels);
+  Expr contraction = side == 0 ? Contract(operand, site.arg(1), labels) : Contract(site.arg(0), operand, labels);
   return BroadcastIfNeeded(contraction, site.node.type.shape, result_axes);
 }
 
@@ -166,8 +165,7 @@ Expr SimplifyReduceSum(const Site& site) {
 // The largest of equal numbers.
 Expr SimplifyReduceMax(const Site& site) {
   const Node maker = site.maker(0);
-  if (auto value = SplatOf(site.graph, site.node.args[0]))
-    return Constant(site.graph, site.node.type.shape, *value);
+  if (auto value = SplatOf(site.graph, site.node.args[0])) return Constant(site.graph, site.node.type.shape, *value);
   if (maker.op != Op::kBroadcast || Contains(AxesOf(maker), maker.type.rank() - 1)) return {};
   return BroadcastIfNeeded(site.graph.At(maker.args[0]), site.node.type.shape, AxesOf(maker));
 }

@@ -76,8 +76,10 @@ TEST_P(PassGoldens, PrintsTheSame) {
 
   std::string actual = ir::PrintText(after);
   if (!actual.ends_with("\n")) actual += "\n";
-  if (std::getenv("RECURVE_UPDATE_GOLDENS") != nullptr) WriteGolden(GetParam(), golden.source, actual);
-  else EXPECT_EQ(actual, golden.expected);
+  if (std::getenv("RECURVE_UPDATE_GOLDENS") != nullptr)
+    WriteGolden(GetParam(), golden.source, actual);
+  else
+    EXPECT_EQ(actual, golden.expected);
 
   Random random(1);
   ir::Bindings bindings{{"T", 3}, {"B", 2}, {"S", 2}};

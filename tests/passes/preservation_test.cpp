@@ -1,4 +1,5 @@
-// tests/passes/preservation_test.cpp: every pass keeps the meaning of cells, of random programs and of their derivatives.
+// tests/passes/preservation_test.cpp: every pass keeps the meaning of cells, of random programs and of their
+// derivatives.
 //
 // After each pass the graph verifies and its outputs are those of the graph before all passes, within 1e-10 relative:
 // passes reorder sums of tens of terms of order one, whose rounding is of order 1e-15; derivatives of derivatives of
@@ -102,9 +103,8 @@ TEST(Preservation, OfRandomPrograms) {
 }
 
 TEST(Preservation, OfTheirDerivatives) {
-  ForRandomGraphs(150, [](const Graph& graph, Random& random) {
-    ExpectPreserved(Vjp(graph, RealInputs(graph)), random);
-  });
+  ForRandomGraphs(150,
+                  [](const Graph& graph, Random& random) { ExpectPreserved(Vjp(graph, RealInputs(graph)), random); });
 }
 
 TEST(Preservation, OfDerivativesOfDerivatives) {

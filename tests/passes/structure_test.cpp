@@ -47,7 +47,8 @@ const Graph& BodyOf(const Node* scan) { return *scan->As<ir::ScanAttr>().body; }
 std::vector<std::string> InvariantNames(const Node* scan, const Graph& graph) {
   const auto& attr = scan->As<ir::ScanAttr>();
   std::vector<std::string> names;
-  for (size_t i = attr.carries + attr.sequences; i < scan->args.size(); ++i) names.push_back(graph[scan->args[i]].label);
+  for (size_t i = attr.carries + attr.sequences; i < scan->args.size(); ++i)
+    names.push_back(graph[scan->args[i]].label);
   return names;
 }
 
