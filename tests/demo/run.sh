@@ -1,0 +1,71 @@
+#!/usr/bin/env bash
+# The main job, from equations to exported kernels: tests/demo/run.sh BUILD-FOLDER OUTPUT-FOLDER
+#
+# Forecasts the yearly sunspot numbers beside two baselines, lets a character model learn a text that every Debian has,
+# exports both, and runs the exported objects from C programs whose outputs must be those of the programs in memory.
+set -euo pipefail
+
+recurve=$(realpath "$1")/recurve
+mkdir -p "$2"
+out=$(realpath "$2")
+here=$(realpath "$(dirname "${BASH_SOURCE[0]}")")
+examples=$(realpath "$here/../../frontend/examples")
+c_compiler=$(command -v clang-22 || command -v cc)
+text=/usr/share/common-licenses/GPL-3
+
+say() { printf '\033[1m==> %s\033[0m\n' "$*"; }
+die() { printf 'demo: %s\n' "$*" >&2; exit 1; }
+
+# The C program of a model against its exported object.
+build_c() {
+  "$recurve" compile "$@" -o "$out"
+  "$c_compiler" -std=c11 -O2 -Wall -Wextra -I"$out" -I"$here" "$here/$2.c" "$out/$2.o" -o "$out/$2"
+}
+
+say "sunspots: an LSTM of 16 units learns 1700-1947, and is asked about 1948-2008"
+sunspots=$examples/sunspots
+"$recurve" train "$sunspots/sunspots.cell" sunspots -D H=16 --data="$sunspots/sunspots.csv" --held-out=0.2 \
+  --length=30 --batch=16 --epochs=60 --rate=0.003 --clip=1 --seed=1 --save="$out/sunspots.safetensors" 2>"$out/sunspots.log" ||
+  { cat "$out/sunspots.log"; die "training failed"; }
+tail -n 3 "$out/sunspots.log"
+"$recurve" forecast "$sunspots/sunspots.cell" sunspots --weights="$out/sunspots.safetensors" \
+  --data="$sunspots/sunspots.csv" --steps=22 --output="$out/sunspots-forecast.csv" --svg="$out/sunspots.svg" |
+  tee "$out/sunspots-scores.txt"
+awk '$1 == "model" { model = $2 } $1 == "persistence" { persistence = $2 } $1 ~ /^AR/ { linear = $2 }
+  END {
+    printf "the model %s persistence and %s the linear model\n", model < persistence ? "beats" : "does not beat",
+      model < linear ? "beats" : "does not beat"
+    exit !(model < persistence)
+  }' "$out/sunspots-scores.txt" || die "the model should beat persistence"
+
+say "characters: an LSTM of 128 units learns $text"
+characters=$examples/characters
+"$recurve" train "$characters/characters.cell" characters -D E=32 -D H=128 --data="$text" --held-out=0.1 \
+  --length=64 --batch=16 --epochs=30 --rate=0.004 --clip=1 --seed=1 --save="$out/characters.safetensors" \
+  2>"$out/characters.log" | tee "$out/characters.txt" || { cat "$out/characters.log"; die "training failed"; }
+awk '{ for (i = 1; i <= NF; ++i) if ($i == "best") best = $(i + 1) } END { exit !(best < 2.6) }' "$out/characters.txt" ||
+  die "the loss should fall below 2.6 bits a character"
+"$recurve" sample "$characters/characters.cell" characters --weights="$out/characters.safetensors" \
+  --prompt='The ' --length=300 --temperature=0.6 --seed=1 | tee "$out/characters-sample.txt"
+
+say "both as objects, run from C"
+build_c "$sunspots/sunspots.cell" sunspots -D H=16
+rows=$(grep -c '^[0-9]' "$sunspots/sunspots.csv")
+first=$((rows - rows / 5))
+"$out/sunspots" "$out/sunspots.safetensors" "$sunspots/sunspots.csv" "$first" 30 >"$out/sunspots-from-c.txt"
+# Column 3 of the forecast is the model's; rows without an observation look beyond the data.
+awk -F, 'FNR == NR { from_c[NR] = $1; count = NR; next }
+  FNR > 1 && $2 != "" { difference = $3 - from_c[++row]; if (difference < 0) difference = -difference
+    if (difference > largest) largest = difference }
+  END { printf "sunspots: %d forecasts, largest difference %g\n", row, largest; exit !(row == count && row > 0 && largest < 1e-3) }' \
+  "$out/sunspots-from-c.txt" "$out/sunspots-forecast.csv" || die "the exported object forecasts something else"
+
+symbols=$(sed -n 's/.*"extents":"[^"]*V=\([0-9]*\).*/\1/p' "$out/characters.safetensors" | head -n 1)
+build_c "$characters/characters.cell" characters -D E=32 -D H=128 -D V="$symbols"
+"$out/characters" "$out/characters.safetensors" "$text" 'The ' 200 >"$out/characters-from-c.txt"
+"$recurve" sample "$characters/characters.cell" characters --weights="$out/characters.safetensors" \
+  --prompt='The ' --length=200 --temperature=0 >"$out/characters-greedy.txt"
+cmp "$out/characters-from-c.txt" "$out/characters-greedy.txt" || die "the exported object writes something else"
+printf 'characters: 200 characters, the same: %.60s...\n' "$(tr '\n' ' ' <"$out/characters-from-c.txt")"
+
+say "done; see $out (sunspots.svg is the picture)"
