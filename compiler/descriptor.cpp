@@ -43,8 +43,7 @@ class DescriptorEmitter {
         Int32(static_cast<int64_t>(program_.entries.size())),
         Table("entries", entries),
     });
-    new llvm::GlobalVariable(module_, descriptor->getType(), /*isConstant=*/true, llvm::GlobalValue::ExternalLinkage,
-                             descriptor, DescriptorSymbol(program_));
+    Global(DescriptorSymbol(program_), llvm::GlobalValue::ExternalLinkage, descriptor);
   }
 
  private:
@@ -92,7 +91,7 @@ class DescriptorEmitter {
     return llvm::cast<llvm::Constant>(module_.getOrInsertFunction(symbol, type).getCallee());
   }
 
-  llvm::Constant* Table(llvm::StringRef name, const Constants& rows) {
+  llvm::Constant* Table(const llvm::Twine& name, const Constants& rows) {
     if (rows.empty()) return Null();
     auto* type = llvm::ArrayType::get(rows[0]->getType(), rows.size());
     return Private(name, llvm::ConstantArray::get(type, rows));
@@ -104,11 +103,16 @@ class DescriptorEmitter {
     return global;
   }
 
-  llvm::GlobalVariable* Private(llvm::StringRef name, llvm::Constant* value) {
-    auto* global = new llvm::GlobalVariable(module_, value->getType(), /*isConstant=*/true,
-                                            llvm::GlobalValue::PrivateLinkage, value, "descriptor." + name);
+  llvm::GlobalVariable* Private(const llvm::Twine& name, llvm::Constant* value) {
+    llvm::GlobalVariable* global = Global("descriptor." + name, llvm::GlobalValue::PrivateLinkage, value);
     global->setUnnamedAddr(llvm::GlobalValue::UnnamedAddr::Global);
     return global;
+  }
+
+  // The module owns it.
+  llvm::GlobalVariable* Global(const llvm::Twine& name, llvm::GlobalValue::LinkageTypes linkage,
+                               llvm::Constant* value) {
+    return new llvm::GlobalVariable(module_, value->getType(), /*isConstant=*/true, linkage, value, name);
   }
 
   llvm::Constant* Struct(const Constants& members) {

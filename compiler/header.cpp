@@ -29,7 +29,7 @@ constexpr std::string_view kReserved =
     "typedef typeid typename typeof typeof_unqual union unix unsigned using virtual void volatile wchar_t while "
     "xor xor_eq ";
 
-bool IsReserved(const std::string& word) { return kReserved.find(" " + word + " ") != std::string_view::npos; }
+bool IsReserved(const std::string& word) { return kReserved.contains(" " + word + " "); }
 
 // One scope of C names.
 class Names {

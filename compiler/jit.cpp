@@ -12,7 +12,6 @@
 #include <llvm/ExecutionEngine/Orc/SelfExecutorProcessControl.h>
 #include <llvm/ExecutionEngine/Orc/TaskDispatch.h>
 #include <llvm/Support/MemoryBuffer.h>
-#include <strings.h>
 
 #include <cstring>
 #include <string>
@@ -39,10 +38,11 @@ class Session {
 
   llvm::Expected<const recurve_program*> Link(std::string_view object, const std::string& symbol) {
     const auto callable = llvm::JITSymbolFlags::Exported | llvm::JITSymbolFlags::Callable;
+    const auto clear = [](void* start, size_t bytes) { std::memset(start, 0, bytes); };
     orc::SymbolMap functions{
         {Intern("memcpy"), {orc::ExecutorAddr::fromPtr(&std::memcpy), callable}},
         {Intern("memset"), {orc::ExecutorAddr::fromPtr(&std::memset), callable}},
-        {Intern("bzero"), {orc::ExecutorAddr::fromPtr(&::bzero), callable}},  // Darwin's memset by zero
+        {Intern("bzero"), {orc::ExecutorAddr::fromPtr(+clear), callable}},  // Darwin's memset by zero
     };
     if (llvm::Error error = library_.define(orc::absoluteSymbols(std::move(functions)))) return error;
     auto buffer = llvm::MemoryBuffer::getMemBufferCopy(object, symbol);

@@ -27,10 +27,13 @@ bool IsAllowed(std::string_view name, const llvm::Triple& triple) {
   return name == "memcpy" || name == "memset" || (triple.isOSDarwin() && name == "bzero");
 }
 
-// Symbols that stand for something which every linker of the format makes by itself.
+// Symbols that stand for something which every linker, or on Windows every C runtime, of the format makes by itself.
 constexpr std::string_view kMadeByLinkers[] = {
-    "_GLOBAL_OFFSET_TABLE_",                                           // ELF, 32-bit position independent code
-    "__indirect_function_table", "__linear_memory", "__stack_pointer"  // WebAssembly
+    "_GLOBAL_OFFSET_TABLE_",  // ELF, 32-bit position independent code
+    "_fltused",               // COFF, says that there is floating point
+    "__indirect_function_table",
+    "__linear_memory",
+    "__stack_pointer",  // WebAssembly
 };
 
 // Collects what LLVM reports while it generates code; its own handler would print, and exit on an error.

@@ -219,7 +219,7 @@ void Target::Configure(llvm::Module& module) const {
 Target::Machine Target::BorrowMachine() const {
   std::unique_ptr<llvm::TargetMachine> machine;
   {
-    std::lock_guard lock(contents_->mutex);
+    std::scoped_lock lock(contents_->mutex);
     if (!contents_->idle.empty()) {
       machine = std::move(contents_->idle.back());
       contents_->idle.pop_back();
@@ -230,7 +230,7 @@ Target::Machine Target::BorrowMachine() const {
 }
 
 void Target::Return::operator()(llvm::TargetMachine* machine) const {
-  std::lock_guard lock(pool->mutex);
+  std::scoped_lock lock(pool->mutex);
   pool->idle.emplace_back(machine);
 }
 
@@ -256,12 +256,14 @@ std::expected<Target, Error> MakeTarget(const TargetSpec& spec) {
         Error{fmt::format("cpu `native` is this machine's, of architecture `{}`; target `{}` is another",
                           host.getArchName().str(), triple.str())});
   }
-  contents->cpu = is_native ? llvm::sys::getHostCPUName().str() : spec.cpu.empty() ? "generic" : spec.cpu;
   llvm::SubtargetFeatures features;
+  contents->cpu = spec.cpu;
   if (is_native) {
+    contents->cpu = llvm::sys::getHostCPUName().str();
     for (const auto& feature : llvm::sys::getHostCPUFeatures())
       features.AddFeature(feature.getKey(), feature.getValue());
   } else if (spec.cpu.empty()) {
+    contents->cpu = "generic";
     features = llvm::SubtargetFeatures(BaselineFeatures(triple));
   }
   features.addFeaturesVector(llvm::SubtargetFeatures(spec.features).getFeatures());

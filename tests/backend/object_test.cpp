@@ -73,7 +73,7 @@ TEST(Object, MayCallBzeroOnDarwinOnly) {
 }
 
 TEST(Object, WantsOnlyMemcpyAndMemset) {
-  std::vector<TargetSpec> specs = {{"wasm32", "mvp", ""}};
+  std::vector<TargetSpec> specs = {{"wasm32", "mvp", ""}, {"x86_64-pc-windows-msvc", "x86-64-v3", ""}};
   for (const MachineCase& row : kElfMachines) specs.push_back(row.spec);
   for (const TargetSpec& spec : specs) {
     SCOPED_TRACE(spec.triple);
