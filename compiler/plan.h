@@ -54,7 +54,7 @@ struct Buffer {
   int64_t packed_offset = 0;  // kPacked: elements from the start of the packed buffer
   int tape_region = -1;       // kTape: index into Plan::tape
   Size size;                  // elements
-  Size guard;             // elements reserved before and after: one time step of a stacked value, so that a carry can
+  Size guard{0, {}};      // elements reserved before and after: one time step of a stacked value, so that a carry can
                           // live in the same memory shifted by one step
 };
 

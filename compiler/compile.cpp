@@ -1,0 +1,207 @@
+// compiler/compile.cpp: source --Parse--> Ast --Check--> Graph --Vjp--> Graph --passes--> Graph --Plan--> Plan --Emit-->
+// Module --> memory or object.
+
+#include "compiler/compile.h"
+
+#include <fmt/format.h>
+#include <llvm/IR/LLVMContext.h>
+#include <llvm/IR/Module.h>
+
+#include <algorithm>
+#include <fstream>
+#include <sstream>
+
+#include "compiler/derivative.h"
+#include "compiler/descriptor.h"
+#include "compiler/emit.h"
+#include "compiler/graph_util.h"
+#include "compiler/header.h"
+#include "compiler/jit.h"
+#include "compiler/object.h"
+#include "compiler/plan.h"
+#include "compiler/split.h"
+#include "compiler/unroll.h"
+#include "frontend/frontend.h"
+
+namespace recurve {
+namespace {
+
+std::vector<std::string> DifferentiableInputs(const ir::Graph& graph) {
+  std::vector<std::string> names;
+  for (ir::NodeId id : graph.inputs()) {
+    const auto& input = graph[id].As<ir::InputAttr>();
+    bool real = graph.type(id).element == ir::Element::kReal;
+    if (real && input.role != ir::Role::kConstant) names.push_back(input.name);
+  }
+  return names;
+}
+
+// The graph of some outputs and only the inputs that they need; parameters always stay.
+ir::Graph KeepOutputs(const ir::Graph& graph, const std::vector<ir::Output>& outputs) {
+  std::vector<ir::NodeId> roots;
+  for (const ir::Output& output : outputs) roots.push_back(output.node);
+  std::vector<bool> needed = NeededBy(graph, roots);
+  ir::Graph kept;
+  kept.name = graph.name;
+  NodeMap map = EmptyMap(graph);
+  for (ir::NodeId id : graph.inputs()) {
+    bool parameter = graph[id].As<ir::InputAttr>().role == ir::Role::kParameter;
+    if (needed[id] || parameter) map[id] = CopyNode(graph, id, map, kept);
+  }
+  CopyNeeded(graph, roots, map, kept);
+  for (const ir::Output& output : outputs) kept.AddOutput(output.name, map[output.node]);
+  return kept;
+}
+
+// Without the loss, and so without its targets, if there is something else to infer.
+ir::Graph InferenceOf(const ir::Graph& graph) {
+  std::vector<ir::Output> outputs = graph.outputs();
+  if (outputs.size() > 1) std::erase_if(outputs, [](const ir::Output& output) { return output.name == "loss"; });
+  return KeepOutputs(graph, outputs);
+}
+
+std::vector<std::string> TimeAxes(const ir::Graph& graph) {
+  std::vector<std::string> axes = ir::SymbolicAxes(graph);
+  std::erase(axes, "B");
+  return axes;
+}
+
+// `pack` takes every parameter, since panels may need any of them.
+ir::Graph WithAllParameters(const ir::Graph& pack, const ir::Graph& primal) {
+  ir::Graph result;
+  result.name = primal.name;
+  NodeMap map = EmptyMap(pack);
+  for (ir::NodeId id : primal.inputs()) {
+    const auto& input = primal[id].As<ir::InputAttr>();
+    if (input.role != ir::Role::kParameter && input.role != ir::Role::kConstant) continue;
+    NodeMap none = EmptyMap(primal);
+    ir::NodeId copy = CopyNode(primal, id, none, result);
+    if (ir::NodeId present = pack.FindInput(input.name); present >= 0) map[present] = copy;
+  }
+  CopyAbsent(pack, map, result);
+  CopyOutputs(pack, map, result);
+  return result;
+}
+
+Plan PlanOf(const ir::Graph& graph, const CompileOptions& options, const Target& target) {
+  Programs programs = Lower(graph, options);
+  std::vector<EntryGraph> entries;
+  if (options.gradients) {
+    entries.push_back({"forward", std::move(programs.forward)});
+    entries.push_back({"backward", std::move(programs.backward)});
+  }
+  entries.push_back({"inference", std::move(programs.inference)});
+  if (!programs.step.outputs().empty()) entries.push_back({"step", std::move(programs.step)});
+  entries.push_back({"pack", std::move(programs.pack)});
+  return MakePlan(graph.name, std::move(entries), options.precision, target.facts());
+}
+
+// A module with its descriptor, and the context it lives in.
+struct Compiled {
+  std::unique_ptr<llvm::LLVMContext> context;
+  std::unique_ptr<llvm::Module> module;
+  ProgramInterface interface;
+};
+
+Compiled CompileModule(const ir::Graph& graph, const CompileOptions& options, const Target& target) {
+  Plan plan = PlanOf(graph, options, target);
+  auto context = std::make_unique<llvm::LLVMContext>();
+  std::unique_ptr<llvm::Module> module = Emit(plan, target, *context);
+  ProgramInterface interface = InterfaceOf(plan, target.description());
+  EmitDescriptor(*module, interface);
+  return {std::move(context), std::move(module), std::move(interface)};
+}
+
+}  // namespace
+
+Programs Lower(const ir::Graph& graph, const CompileOptions& options, const AfterPass& after) {
+  Programs programs{.primal = graph};
+  if (options.gradients) {
+    std::vector<std::string> wrt = options.wrt.empty() ? DifferentiableInputs(graph) : options.wrt;
+    programs.adjoint = Vjp(graph, wrt);
+    programs.core = RunPasses(programs.adjoint, after);
+    SplitPrograms split = SplitForwardBackward(programs.core, static_cast<int>(graph.outputs().size()));
+    programs.forward = std::move(split.forward);
+    programs.backward = std::move(split.backward);
+  } else {
+    programs.core = RunPasses(graph, after);
+  }
+  ir::Graph inference = InferenceOf(graph);
+  programs.inference = RunPasses(inference);
+  if (std::vector<std::string> axes = TimeAxes(inference); axes.size() == 1) {
+    programs.step = RunPasses(Unroll(inference, axes[0], 1));
+  }
+  std::vector<ir::Graph> planned{std::move(programs.forward), std::move(programs.backward),
+                                 std::move(programs.inference), std::move(programs.step)};
+  ir::Graph pack = ExtractPacked(planned);
+  programs.forward = std::move(planned[0]);
+  programs.backward = std::move(planned[1]);
+  programs.inference = std::move(planned[2]);
+  programs.step = std::move(planned[3]);
+  programs.pack = WithAllParameters(pack, graph);
+  return programs;
+}
+
+std::expected<Program, Error> CompileToMemory(const ir::Graph& graph, const CompileOptions& options) {
+  std::expected<Target, Error> target = MakeTarget(options.target);
+  if (!target) return std::unexpected(target.error());
+  Compiled compiled = CompileModule(graph, options, *target);
+  std::expected<LoadedCode, Error> code = Jit(*compiled.module, compiled.interface, *target);
+  if (!code) return std::unexpected(code.error());
+  return Program::Wrap(code->program, code->keep_alive);
+}
+
+std::expected<Artifacts, Error> CompileToObject(const ir::Graph& graph, const CompileOptions& options,
+                                                const ArtifactChoice& choice) {
+  std::expected<Target, Error> target = MakeTarget(options.target);
+  if (!target) return std::unexpected(target.error());
+  Compiled compiled = CompileModule(graph, options, *target);
+  std::expected<std::string, Error> object = CompileObject(*compiled.module, *target);
+  if (!object) return std::unexpected(object.error());
+  Artifacts artifacts{.object = *std::move(object), .header = CHeader(compiled.interface)};
+  if (choice.llvm) artifacts.llvm = PrintLlvm(*compiled.module);
+  if (choice.assembly) {
+    std::expected<std::string, Error> assembly = CompileAssembly(*compiled.module, *target);
+    if (!assembly) return std::unexpected(assembly.error());
+    artifacts.assembly = *std::move(assembly);
+  }
+  artifacts.interface = std::move(compiled.interface);
+  return artifacts;
+}
+
+std::expected<std::string, Error> PlanText(const ir::Graph& graph, const CompileOptions& options) {
+  std::expected<Target, Error> target = MakeTarget(options.target);
+  if (!target) return std::unexpected(target.error());
+  return PrintPlan(PlanOf(graph, options, *target));
+}
+
+namespace {
+
+std::expected<Program, Error> CompileText(std::string_view name, std::string_view text, std::string_view entry,
+                                          const frontend::Extents& extents, const CompileOptions& options) {
+  frontend::LoadResult loaded = frontend::Load(name, text);
+  if (!loaded.program) return std::unexpected(Error{loaded.messages});
+  frontend::BuildResult built = frontend::Build(*loaded.program, entry, extents);
+  if (!built.graph) return std::unexpected(Error{built.messages});
+  return CompileToMemory(*built.graph, options);
+}
+
+}  // namespace
+
+std::expected<Program, Error> Compile(std::string_view source, std::string_view entry,
+                                      const std::map<std::string, int64_t, std::less<>>& extents,
+                                      const CompileOptions& options) {
+  return CompileText("source", source, entry, extents, options);
+}
+
+std::expected<Program, Error> CompileFile(const std::string& path, std::string_view entry,
+                                          const std::map<std::string, int64_t, std::less<>>& extents,
+                                          const CompileOptions& options) {
+  std::ifstream file(path);
+  std::stringstream text;
+  text << file.rdbuf();
+  if (!file) return std::unexpected(Error{fmt::format("cannot read `{}`", path)});
+  return CompileText(path, text.str(), entry, extents, options);
+}
+
+}  // namespace recurve

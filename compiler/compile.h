@@ -1,0 +1,83 @@
+// compiler/compile.h: the line of stages, from a graph to a program that can be called.
+//
+//   auto program = recurve::Compile(source, "lstm", {{"I", 64}, {"H", 128}});   // std::expected<Program, Error>
+//   recurve::Session session(*program);                                          // runtime/session.h
+//
+// A program has these entries: `forward` computes outputs and saves the tape; `inference` computes outputs alone (not
+// the loss, when there is anything else); `backward` computes gradients from the tape; `step` is inference of a single
+// step that overwrites the states, for streaming; `pack` rearranges the weights after they changed.
+// All functions here may be called from several threads at once.
+
+#ifndef RECURVE_COMPILER_COMPILE_H_
+#define RECURVE_COMPILER_COMPILE_H_
+
+#include <cstdint>
+#include <expected>
+#include <functional>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "compiler/interface.h"
+#include "compiler/passes.h"
+#include "compiler/target.h"
+#include "ir/graph.h"
+#include "runtime/error.h"
+#include "runtime/program.h"
+
+namespace recurve {
+
+struct CompileOptions {
+  Precision precision = Precision::kF32;
+  TargetSpec target;             // this machine unless said
+  std::vector<std::string> wrt;  // inputs whose gradients are wanted; empty: all real ones
+  bool gradients = true;         // false: no tape, no `backward`
+};
+
+// The graph-to-graph stages.
+struct Programs {
+  ir::Graph primal;
+  ir::Graph adjoint;  // outputs and gradients, as differentiated
+  ir::Graph core;     // the same after all passes
+  ir::Graph forward, inference, backward, step, pack;  // what is planned; step is empty for several time axes
+};
+
+// Sees the joint graph of outputs and gradients after each pass.
+using AfterPass = std::function<void(const Pass&, const ir::Graph&)>;
+
+Programs Lower(const ir::Graph& graph, const CompileOptions& options, const AfterPass& after = nullptr);
+
+// The program in this process.
+std::expected<Program, Error> CompileToMemory(const ir::Graph& graph, const CompileOptions& options = {});
+
+struct ArtifactChoice {
+  bool assembly = false;
+  bool llvm = false;
+};
+struct Artifacts {
+  std::string object;    // the bytes of an object file
+  std::string header;    // its C header
+  std::string assembly;  // if chosen
+  std::string llvm;      // if chosen
+  ProgramInterface interface;
+};
+// The program as files. The object has no undefined symbol but memcpy and memset.
+std::expected<Artifacts, Error> CompileToObject(const ir::Graph& graph, const CompileOptions& options = {},
+                                                const ArtifactChoice& choice = {});
+
+// The plan, as text for people.
+std::expected<std::string, Error> PlanText(const ir::Graph& graph, const CompileOptions& options = {});
+
+// From source text: parses, checks, builds and compiles. The error holds every diagnostic, ready to print.
+std::expected<Program, Error> Compile(std::string_view source, std::string_view entry,
+                                      const std::map<std::string, int64_t, std::less<>>& extents,
+                                      const CompileOptions& options = {});
+// The same from a file.
+std::expected<Program, Error> CompileFile(const std::string& path, std::string_view entry,
+                                          const std::map<std::string, int64_t, std::less<>>& extents,
+                                          const CompileOptions& options = {});
+
+}  // namespace recurve
+
+#endif  // RECURVE_COMPILER_COMPILE_H_

@@ -1,0 +1,139 @@
+// compiler/plan_text.cpp: a plan as text for people.
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+
+#include "compiler/plan.h"
+
+namespace recurve {
+namespace {
+
+std::string Text(const Size& size) {
+  std::string text;
+  if (size.factor != 1 || size.axes.empty()) text = fmt::format("{}", size.factor);
+  for (const std::string& axis : size.axes) text += (text.empty() ? "" : "*") + axis;
+  return text;
+}
+
+class PlanPrinter {
+ public:
+  PlanPrinter(const Plan& plan, const EntryPlan& entry, std::string* out) : plan_(plan), entry_(entry), out_(*out) {}
+
+  void Print() {
+    out_ += fmt::format("entry {}\n", entry_.name);
+    for (const Buffer& buffer : entry_.buffers) PrintBuffer(buffer);
+    PrintStatements(entry_.statements, 1);
+  }
+
+ private:
+  std::string View(const struct View& view) const {
+    std::string text = entry_.buffers[view.buffer].name;
+    for (const OffsetTerm& term : view.offset) {
+      std::string index = term.loop >= 0 ? fmt::format("t{}", term.loop) : "";
+      if (!term.shift_axis.empty()) index += (index.empty() ? "" : "+") + term.shift_axis;
+      if (term.shift != 0 || index.empty()) index += fmt::format("{}{}", term.shift >= 0 && !index.empty() ? "+" : "", term.shift);
+      text += fmt::format("[{}{}]", index, term.ring ? " mod 2" : "");
+    }
+    return text;
+  }
+
+  void PrintBuffer(const Buffer& buffer) {
+    const char* place = "";
+    switch (buffer.place) {
+      case Place::kSlot: place = "argument"; break;
+      case Place::kPacked: place = "packed"; break;
+      case Place::kTape: place = "tape"; break;
+      case Place::kWorkspace: place = "workspace"; break;
+    }
+    out_ += fmt::format("  buffer {}: {} {}{}\n", buffer.name, place, Text(buffer.size),
+                        buffer.guard.factor == 0 ? "" : fmt::format(" with {} on either side", Text(buffer.guard)));
+  }
+
+  void PrintStatements(const std::vector<Statement>& statements, int depth) {
+    std::string indent(static_cast<size_t>(depth) * 2, ' ');
+    for (const Statement& statement : statements) {
+      if (const auto* call = std::get_if<KernelCall>(&statement.kind)) {
+        PrintKernel(call->kernel, indent);
+      } else if (const auto* loop = std::get_if<TimeLoop>(&statement.kind)) {
+        std::string time = loop->time.is_constant() ? fmt::format("{}", loop->time.extent) : loop->time.axis;
+        out_ += fmt::format("{}for t{} in {} {{\n", indent, loop->loop,
+                            loop->reverse ? fmt::format("{}-1 .. 0", time) : fmt::format("0 .. {}-1", time));
+        PrintStatements(loop->body, depth + 1);
+        out_ += indent + "}\n";
+      } else {
+        out_ += indent + "barrier\n";
+      }
+    }
+  }
+
+  void PrintKernel(int number, const std::string& indent) {
+    const Kernel& kernel = entry_.kernels[number];
+    std::string rows;
+    for (const Size& row : kernel.rows) rows += (rows.empty() ? "" : " x ") + Text(row);
+    std::string units = kernel.units.is_constant() ? fmt::format("{}", kernel.units.extent) : kernel.units.axis;
+    std::string reduced;
+    for (const Size& axis : kernel.reduced) reduced += " x " + Text(axis);
+    const char* kind = "";
+    switch (kernel.kind) {
+      case KernelKind::kMap: kind = "map"; break;
+      case KernelKind::kReduce: kind = kernel.reduce == ReduceKind::kSum ? "sum" : "maximum"; break;
+      case KernelKind::kProduct: kind = "product"; break;
+      case KernelKind::kScatter: kind = "scatter"; break;
+    }
+    out_ += fmt::format("{}{} kernel {}{}: rows {}, units {}{}{}\n", indent, kind, number,
+                        kernel.label.empty() ? "" : " (" + kernel.label + ")", rows, units,
+                        reduced.empty() ? "" : ", summed over" + reduced.substr(2),
+                        kernel.kind == KernelKind::kReduce && kernel.reduce_units ? ", over the units too" : "");
+    for (const MapProduct& product : kernel.products) {
+      const Panels& panels = plan_.panels[product.panels];
+      std::vector<std::string> sources;
+      for (const PanelGroup& group : panels.groups) {
+        if (std::ranges::find(sources, group.source_name) == sources.end()) sources.push_back(group.source_name);
+      }
+      out_ += fmt::format("{}  product {} @ panels {} of {}: depth {}, {} column group{}, tiles of {} rows x {} vectors of {}\n",
+                          indent, View(product.left), product.panels, fmt::join(sources, ", "), panels.depth,
+                          panels.groups.size(), panels.groups.size() == 1 ? "" : "s that share a tile", kernel.tile_rows,
+                          fmt::join(panels.chunks, " + "), kernel.lanes);
+    }
+    if (kernel.kind == KernelKind::kProduct) {
+      out_ += fmt::format("{}  {} = {} @ {}, {} terms at a time, tiles of {} rows x {} vectors of {}\n", indent,
+                          View(kernel.out), View(kernel.left), View(kernel.right), kernel.depth, kernel.tile_rows,
+                          fmt::join(kernel.chunks, " + "), kernel.lanes);
+    }
+    std::vector<std::string> loads;
+    int operations = 0;
+    for (const LaneInstruction& instruction : kernel.program) {
+      operations += instruction.kind == LaneInstruction::Kind::kElementwise ? 1 : 0;
+      if (instruction.kind == LaneInstruction::Kind::kLoad) loads.push_back(View(instruction.view));
+    }
+    if (!loads.empty()) out_ += fmt::format("{}  loads {}\n", indent, fmt::join(loads, ", "));
+    if (operations > 0) out_ += fmt::format("{}  computes {} elementwise operations a unit\n", indent, operations);
+    for (const LaneStore& store : kernel.stores) {
+      const std::string& label = kernel.program[store.value].label;
+      out_ += fmt::format("{}  stores {}{}\n", indent, label.empty() ? "" : label + " to ", View(store.view));
+    }
+  }
+
+  const Plan& plan_;
+  const EntryPlan& entry_;
+  std::string& out_;
+};
+
+}  // namespace
+
+std::string PrintPlan(const Plan& plan) {
+  std::string out = fmt::format("plan {} {}: {} vector registers of {} bytes\n", plan.name,
+                                plan.precision == Precision::kF32 ? "f32" : "f64", plan.machine.vector_registers,
+                                plan.machine.vector_bytes);
+  for (size_t i = 0; i < plan.panels.size(); ++i) {
+    const Panels& panels = plan.panels[i];
+    out += fmt::format("panels {}: {} blocks of [{} terms][{} columns][{} lanes] at {}\n", i, panels.blocks(),
+                       panels.depth, panels.columns(), panels.lanes, panels.offset);
+  }
+  for (const EntryPlan& entry : plan.entries) PlanPrinter(plan, entry, &out).Print();
+  return out;
+}
+
+}  // namespace recurve
