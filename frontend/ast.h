@@ -24,8 +24,20 @@ struct Name {
   Range range;
 };
 
-enum class Operator : uint8_t { kAdd, kSubtract, kMultiply, kDivide, kProduct, kPower, kLess, kLessEqual, kGreater,
-                                kGreaterEqual, kEqual, kNotEqual };
+enum class Operator : uint8_t {
+  kAdd,
+  kSubtract,
+  kMultiply,
+  kDivide,
+  kProduct,
+  kPower,
+  kLess,
+  kLessEqual,
+  kGreater,
+  kGreaterEqual,
+  kEqual,
+  kNotEqual
+};
 // As it is written: "+", "@", ...
 std::string_view Spelling(Operator op);
 
@@ -139,7 +151,7 @@ struct Definition {
   std::vector<Name> parameters;  // extents of a cell or model, arguments of a function
   std::vector<Statement> body;   // of `fn f(x) = e` the statement `return e`
   Range range;
-  bool broken = false;           // a statement had a mistake and is missing
+  bool broken = false;  // a statement had a mistake and is missing
 };
 
 struct Ast {

@@ -101,9 +101,8 @@ struct Printer {
   void operator()(const LossStatement& loss) { Line("loss " + Print(loss.value)); }
   void operator()(const ReturnStatement& statement) { Line("return " + PrintAll(statement.values)); }
   void operator()(const std::unique_ptr<Loop>& loop) {
-    Line(loop->is_for
-             ? fmt::format("for {} in {}..{} {{", loop->variable.text, Print(*loop->first), Print(loop->count))
-             : fmt::format("repeat {} in {} {{", loop->variable.text, Print(loop->count)));
+    Line(loop->is_for ? fmt::format("for {} in {}..{} {{", loop->variable.text, Print(*loop->first), Print(loop->count))
+                      : fmt::format("repeat {} in {} {{", loop->variable.text, Print(loop->count)));
     indent += "  ";
     All(loop->body);
     indent.resize(indent.size() - 2);

@@ -1,7 +1,7 @@
 // frontend/builtins.h: the primitive functions of the language.
 //
-// Every elementwise row of ir/ops.def is a function of its name: a new row is in the language at once. Beside them stand
-// the few functions that reduce, join or contract. `split` and `eye` take an extent and are the elaborator's.
+// Every elementwise row of ir/ops.def is a function of its name: a new row is in the language at once. Beside them
+// stand the few functions that reduce, join or contract. `split` and `eye` take an extent and are the elaborator's.
 
 #ifndef RECURVE_FRONTEND_BUILTINS_H_
 #define RECURVE_FRONTEND_BUILTINS_H_

@@ -49,8 +49,9 @@ std::optional<double> Literal(const Expr& expr) {
 TermId Elaborator::Evaluate(const Expr& expr) {
   std::vector<TermId> values = EvaluateAll(expr);
   if (values.size() == 1) return values[0];
-  reporter_.Report(Kind::kValueCount, expr.range,
-                   fmt::format("`{}` gives {} where one is wanted", expr.range.Quote(), Counted(values.size(), "value")));
+  reporter_.Report(
+      Kind::kValueCount, expr.range,
+      fmt::format("`{}` gives {} where one is wanted", expr.range.Quote(), Counted(values.size(), "value")));
   return kNoTerm;
 }
 
@@ -113,7 +114,9 @@ TermId Elaborator::EvaluateNext(const Expr& expr) {
     if (binding == nullptr) {
       ReportUnknown(expr.text, expr.range);
     } else {
-      reporter_.Report(Kind::kNotAState, expr.range, fmt::format("`{}'` is primed and `{}` is no state", expr.text, expr.text))
+      reporter_
+          .Report(Kind::kNotAState, expr.range,
+                  fmt::format("`{}'` is primed and `{}` is no state", expr.text, expr.text))
           .Note(binding->range, fmt::format("`{}` declared here", expr.text));
     }
     return kNoTerm;
@@ -137,7 +140,8 @@ TermId Elaborator::EvaluateFinal(const Expr& expr) {
   Use(*binding);
   if (binding->scan < 0) {
     if (binding->term != kNoTerm || binding->kind != Binding::Kind::kLocal) {
-      reporter_.Report(Kind::kNotAState, expr.range, fmt::format("`{}` is no result of a scan and has no state", expr.text))
+      reporter_
+          .Report(Kind::kNotAState, expr.range, fmt::format("`{}` is no result of a scan and has no state", expr.text))
           .Note(binding->range, fmt::format("`{}` defined here", expr.text));
     }
     return kNoTerm;
@@ -148,8 +152,9 @@ TermId Elaborator::EvaluateFinal(const Expr& expr) {
   if (state == cell.states.end()) {
     std::vector<std::string> names;
     for (const TypedState& candidate : cell.states) names.push_back(candidate.name);
-    reporter_.Report(Kind::kUnknownName, expr.range,
-                     fmt::format("`{}` has no state `{}`{}", cell.name, expr.member, DidYouMean(expr.member, names)))
+    reporter_
+        .Report(Kind::kUnknownName, expr.range,
+                fmt::format("`{}` has no state `{}`{}", cell.name, expr.member, DidYouMean(expr.member, names)))
         .Note(cell.range, fmt::format("`{}` declared here", cell.name));
     return kNoTerm;
   }
@@ -170,7 +175,8 @@ TermId Elaborator::EvaluateBinary(const Expr& expr) {
   return typing_.Elementwise(ir::Op::kSub, {typing_.Number(1, expr.range), value}, expr.range);
 }
 
-// Three things are written `a[...]`: a row of a table by an integer value, a range of each axis, an element of a vector.
+// Three things are written `a[...]`: a row of a table by an integer value, a range of each axis, an element of a
+// vector.
 TermId Elaborator::EvaluateIndex(const Expr& expr) {
   TermId base = Evaluate(expr.children[0]);
   size_t indices = expr.children.size() - 1;
@@ -308,9 +314,9 @@ void Elaborator::ReportUnknownFunction(const Expr& expr) {
   if (!arities.empty()) {
     std::string counts;
     for (size_t arity : arities) counts += fmt::format("{}{}", counts.empty() ? "" : " or ", arity);
-    reporter_.Report(Kind::kArgumentCount, expr.range,
-                     fmt::format("`{}` has {} and takes {}", expr.range.Quote(),
-                                 Counted(expr.children.size(), "argument"), counts));
+    reporter_.Report(
+        Kind::kArgumentCount, expr.range,
+        fmt::format("`{}` has {} and takes {}", expr.range.Quote(), Counted(expr.children.size(), "argument"), counts));
   } else if (IsPlanned(expr.text)) {
     reporter_.Report(Kind::kNotSupportedYet, name, fmt::format("`{}` is not supported yet", expr.text));
   } else if (shared_.index.FindEntry(expr.text) != nullptr) {
@@ -331,9 +337,8 @@ bool Elaborator::IsExtent(const Expr& expr) {
     case Expr::Kind::kNumber: return true;
     case Expr::Kind::kName: {
       Binding* binding = Find(expr.text);
-      return binding != nullptr &&
-             (binding->kind == Binding::Kind::kExtent ||
-              (binding->term != kNoTerm && result_.terms[binding->term].op == ir::Op::kConstant));
+      return binding != nullptr && (binding->kind == Binding::Kind::kExtent ||
+                                    (binding->term != kNoTerm && result_.terms[binding->term].op == ir::Op::kConstant));
     }
     case Expr::Kind::kNegate:
     case Expr::Kind::kBinary:

@@ -32,9 +32,10 @@ int Elaborator::FindInstance(const CellUse& use, const std::string& name) {
   }
   Use(*binding);
   if (!use.arguments.empty()) {
-    reporter_.Report(Kind::kArgumentCount, use.range,
-                     fmt::format("`{}` has extents, and `{}` is an instance that has its own", use.range.Quote(),
-                                 use.cell.text))
+    reporter_
+        .Report(
+            Kind::kArgumentCount, use.range,
+            fmt::format("`{}` has extents, and `{}` is an instance that has its own", use.range.Quote(), use.cell.text))
         .Note(binding->range, fmt::format("`{}` declared here", use.cell.text));
     return -1;
   }
@@ -44,13 +45,14 @@ int Elaborator::FindInstance(const CellUse& use, const std::string& name) {
 int Elaborator::AddInstance(const CellUse& use, const std::string& name) {
   const Definition* cell = shared_.index.FindEntry(use.cell.text);
   if (cell == nullptr) {
-    reporter_.Report(Kind::kUnknownName, use.cell.range,
-                     fmt::format("no cell is called `{}`{}", use.cell.text,
-                                 DidYouMean(use.cell.text, shared_.index.CellNames())));
+    reporter_.Report(
+        Kind::kUnknownName, use.cell.range,
+        fmt::format("no cell is called `{}`{}", use.cell.text, DidYouMean(use.cell.text, shared_.index.CellNames())));
     return -1;
   }
   if (cell->kind == Definition::Kind::kModel) {
-    reporter_.Report(Kind::kNotAValue, use.cell.range, fmt::format("`{}` is a model; a scan runs a cell", use.cell.text))
+    reporter_
+        .Report(Kind::kNotAValue, use.cell.range, fmt::format("`{}` is a model; a scan runs a cell", use.cell.text))
         .Note(cell->name.range, fmt::format("`{}` declared here", use.cell.text));
     return -1;
   }
@@ -60,9 +62,10 @@ int Elaborator::AddInstance(const CellUse& use, const std::string& name) {
     std::vector<std::string> extents;
     for (const Name& extent : cell->parameters) extents.push_back(extent.text);
     if (std::ranges::find(extents, argument.extent.text) == extents.end()) {
-      reporter_.Report(Kind::kUnknownName, argument.extent.range,
-                       fmt::format("`{}` has no extent `{}`{}", cell->name.text, argument.extent.text,
-                                   DidYouMean(argument.extent.text, extents)))
+      reporter_
+          .Report(Kind::kUnknownName, argument.extent.range,
+                  fmt::format("`{}` has no extent `{}`{}", cell->name.text, argument.extent.text,
+                              DidYouMean(argument.extent.text, extents)))
           .Note(cell->name.range, fmt::format("`{}` declared here", cell->name.text));
       pending.failed = true;
       continue;
@@ -110,9 +113,10 @@ bool Elaborator::Instantiate(PendingInstance& pending, const ScanStatement& scan
   }
   for (const Name& extent : pending.cell->parameters) {
     if (pending.extents.contains(extent.text)) continue;
-    reporter_.Report(Kind::kExtentNotInferred, scan.use.range,
-                     fmt::format("no input of `{0}` determines its extent `{1}`; it wants `{0}({1}=...)`",
-                                 pending.cell->name.text, extent.text))
+    reporter_
+        .Report(Kind::kExtentNotInferred, scan.use.range,
+                fmt::format("no input of `{0}` determines its extent `{1}`; it wants `{0}({1}=...)`",
+                            pending.cell->name.text, extent.text))
         .Note(extent.range, fmt::format("`{}` declared here", extent.text));
     return false;
   }
@@ -127,13 +131,13 @@ bool Elaborator::Instantiate(PendingInstance& pending, const ScanStatement& scan
 }
 
 // Whether the sequences are real, as many as the cell's inputs, and over one time axis, which they set.
-bool Elaborator::CheckSequences(const ScanStatement& scan, const Definition& cell,
-                                const std::vector<TermId>& sequences, TypedScan& typed) {
+bool Elaborator::CheckSequences(const ScanStatement& scan, const Definition& cell, const std::vector<TermId>& sequences,
+                                TypedScan& typed) {
   size_t inputs = InputsOf(cell).size();
   if (sequences.size() != inputs) {
-    reporter_.Report(Kind::kValueCount, scan.range,
-                     fmt::format("`{}` has {} and is given {}", cell.name.text, Counted(inputs, "input"),
-                                 sequences.size()))
+    reporter_
+        .Report(Kind::kValueCount, scan.range,
+                fmt::format("`{}` has {} and is given {}", cell.name.text, Counted(inputs, "input"), sequences.size()))
         .Note(cell.name.range, fmt::format("`{}` declared here", cell.name.text));
     return false;
   }
@@ -168,10 +172,9 @@ bool Elaborator::CheckShapes(const ScanStatement& scan, const TypedDefinition& c
     const Term& input = cell.terms[cell.inputs[i].term];
     const Type& given = typing_.type(sequences[i]);
     if (given.shape == input.type.shape) continue;
-    Diagnostic& diagnostic = reporter_.Report(
-        Kind::kShapeMismatch, scan.sequences[i].range,
-        fmt::format("`{}` takes `{}` as `{}` and is given `{}`", cell.name, cell.inputs[i].name,
-                    Text(input.type.shape), Text(given)));
+    Diagnostic& diagnostic = reporter_.Report(Kind::kShapeMismatch, scan.sequences[i].range,
+                                              fmt::format("`{}` takes `{}` as `{}` and is given `{}`", cell.name,
+                                                          cell.inputs[i].name, Text(input.type.shape), Text(given)));
     typing_.Explain(diagnostic, sequences[i]);
     diagnostic.Note(input.range, fmt::format("`{}` declared here", cell.inputs[i].name));
     return false;
@@ -191,8 +194,9 @@ bool Elaborator::TakeStates(const ScanStatement& scan, const TypedDefinition& ce
   Use(*source);
   if (source->scan < 0) {
     if (source->kind != Binding::Kind::kLocal || source->term != kNoTerm) {
-      reporter_.Report(Kind::kNotAState, scan.from->range,
-                       fmt::format("`{}` is no result of a scan and has no state", scan.from->text))
+      reporter_
+          .Report(Kind::kNotAState, scan.from->range,
+                  fmt::format("`{}` is no result of a scan and has no state", scan.from->text))
           .Note(source->range, fmt::format("`{}` declared here", scan.from->text));
     }
     return false;
@@ -201,18 +205,20 @@ bool Elaborator::TakeStates(const ScanStatement& scan, const TypedDefinition& ce
   for (size_t i = 0; i < cell.states.size(); ++i) {
     auto found = std::ranges::find(other.states, cell.states[i].name, &TypedState::name);
     if (found == other.states.end()) {
-      reporter_.Report(Kind::kUnknownName, scan.from->range,
-                       fmt::format("`{}` has no state `{}` for `{}` to begin with", scan.from->text,
-                                   cell.states[i].name, cell.name))
+      reporter_
+          .Report(Kind::kUnknownName, scan.from->range,
+                  fmt::format("`{}` has no state `{}` for `{}` to begin with", scan.from->text, cell.states[i].name,
+                              cell.name))
           .Note(other.range, fmt::format("`{}` declared here", other.name));
       return false;
     }
     const Type& wanted = cell.terms[cell.states[i].current].type;
     const Type& given = other.terms[found->current].type;
     if (wanted.shape != given.shape) {
-      reporter_.Report(Kind::kShapeMismatch, scan.from->range,
-                       fmt::format("state `{}` of `{}` is `{}` and that of `{}` is `{}`", cell.states[i].name,
-                                   cell.name, Text(wanted), scan.from->text, Text(given)))
+      reporter_
+          .Report(Kind::kShapeMismatch, scan.from->range,
+                  fmt::format("state `{}` of `{}` is `{}` and that of `{}` is `{}`", cell.states[i].name, cell.name,
+                              Text(wanted), scan.from->text, Text(given)))
           .Note(result_.scans[source->scan].range, fmt::format("`{}` defined here", scan.from->text));
       return false;
     }
@@ -261,9 +267,10 @@ void Elaborator::Walk(const ScanStatement& scan) {
   std::shared_ptr<const TypedDefinition> cell = result_.instances[typed.instance].cell;
   if (!CheckShapes(scan, *cell, sequences) || !TakeStates(scan, *cell, typed)) return give_up();
   if (scan.targets.size() != cell->outputs.size()) {
-    reporter_.Report(Kind::kValueCount, scan.range,
-                     fmt::format("`{}` has {} for {}", cell->name, Counted(cell->outputs.size(), "output"),
-                                 Counted(scan.targets.size(), "name")))
+    reporter_
+        .Report(Kind::kValueCount, scan.range,
+                fmt::format("`{}` has {} for {}", cell->name, Counted(cell->outputs.size(), "output"),
+                            Counted(scan.targets.size(), "name")))
         .Note(cell->range, fmt::format("`{}` declared here", cell->name));
     return give_up();
   }

@@ -54,9 +54,10 @@ std::shared_ptr<const TypedDefinition> Elaborator::Run(const Definition& definit
   frames_.emplace_back();
   for (const Name& extent : definition.parameters) {
     auto bound = extents.find(extent.text);
-    Declare(extent, {.kind = Binding::Kind::kExtent,
-                     .extent = bound == extents.end() ? Extent(extent.text) : bound->second,
-                     .range = extent.range},
+    Declare(extent,
+            {.kind = Binding::Kind::kExtent,
+             .extent = bound == extents.end() ? Extent(extent.text) : bound->second,
+             .range = extent.range},
             "extent");
   }
   // All declarations come first, so that they may stand in any order.
@@ -113,7 +114,9 @@ void Elaborator::Use(const Binding& binding) { used_.emplace(binding.range.sourc
 
 bool Elaborator::Declare(const Name& name, Binding binding, std::string_view what) {
   if (const Binding* earlier = Find(name.text)) {
-    reporter_.Report(Kind::kDuplicateName, name.range, fmt::format("{} `{}` has the name of something else", what, name.text))
+    reporter_
+        .Report(Kind::kDuplicateName, name.range,
+                fmt::format("{} `{}` has the name of something else", what, name.text))
         .Note(earlier->range, fmt::format("`{}` declared here", name.text));
     return false;
   }
@@ -122,7 +125,8 @@ bool Elaborator::Declare(const Name& name, Binding binding, std::string_view wha
   return true;
 }
 
-// `_` takes a value that is not wanted. A first equation makes a local. Inside a loop an equation may give a local from outside its next value.
+// `_` takes a value that is not wanted. A first equation makes a local. Inside a loop an equation may give a local from
+// outside its next value.
 void Elaborator::DefineLocal(const Name& name, TermId term, int scan) {
   if (name.text == kUnwanted) return;
   Binding binding{.kind = Binding::Kind::kLocal, .term = term, .scan = scan, .range = name.range};
@@ -131,8 +135,8 @@ void Elaborator::DefineLocal(const Name& name, TermId term, int scan) {
     result_.terms[term].range = name.range;
   }
   Binding* earlier = Find(name.text);
-  bool carried = earlier != nullptr && earlier->kind == Binding::Kind::kLocal && loops_ > 0 &&
-                 !frames_.back().contains(name.text);
+  bool carried =
+      earlier != nullptr && earlier->kind == Binding::Kind::kLocal && loops_ > 0 && !frames_.back().contains(name.text);
   if (!carried) {
     Declare(name, binding, "value");
     return;
@@ -170,9 +174,9 @@ void Elaborator::DefineNext(const Name& name, TermId term) {
     return;
   }
   if (!Typing::Broadcasts(given.shape, wanted.shape)) {
-    Diagnostic& diagnostic = reporter_.Report(
-        Kind::kShapeMismatch, name.range,
-        fmt::format("`{}'` is `{}` and is given `{}`", name.text, Text(wanted), Text(given)));
+    Diagnostic& diagnostic =
+        reporter_.Report(Kind::kShapeMismatch, name.range,
+                         fmt::format("`{}'` is `{}` and is given `{}`", name.text, Text(wanted), Text(given)));
     typing_.Explain(diagnostic, state.current);
     typing_.Explain(diagnostic, term);
     return;
@@ -217,8 +221,9 @@ void Elaborator::CheckInterface() {
   auto take = [&](const std::string& name, const Range& range) {
     auto [earlier, fresh] = taken.emplace(name, range);
     if (fresh) return;
-    reporter_.Report(Kind::kDuplicateName, range,
-                     fmt::format("`{}` names two inputs or outputs of `{}`", name, result_.name))
+    reporter_
+        .Report(Kind::kDuplicateName, range,
+                fmt::format("`{}` names two inputs or outputs of `{}`", name, result_.name))
         .Note(earlier->second, fmt::format("`{}` named here", name));
   };
   auto range_of = [&](TermId term) { return term == kNoTerm ? result_.range : result_.terms[term].range; };
@@ -278,7 +283,8 @@ void Elaborator::Walk(const Declaration& declaration) {
     return;
   }
   if (state && result_.is_model) {
-    Misplaced(name.range, fmt::format("state `{}` declared in a model; states belong to the cells it scans", name.text));
+    Misplaced(name.range,
+              fmt::format("state `{}` declared in a model; states belong to the cells it scans", name.text));
     return;
   }
   if (declaration.time && (!input || !result_.is_model)) {
@@ -333,9 +339,8 @@ void Elaborator::Walk(const Declaration& declaration) {
     case Declaration::Kind::kParameter:
     case Declaration::Kind::kConstant: {
       binding.kind = Binding::Kind::kParameter;
-      TypedParameter parameter{.name = prefix_ + name.text,
-                               .term = term,
-                               .trained = declaration.kind == Declaration::Kind::kParameter};
+      TypedParameter parameter{
+          .name = prefix_ + name.text, .term = term, .trained = declaration.kind == Declaration::Kind::kParameter};
       SetDistribution(declaration, parameter);
       if (Declare(name, binding, "parameter")) result_.parameters.push_back(std::move(parameter));
       return;
@@ -362,8 +367,8 @@ void Elaborator::SetDistribution(const Declaration& declaration, TypedParameter&
     if (declaration.shape.size() < 2 || parameter.term == kNoTerm) return;
     const Range& range = declaration.name.range;
     parameter.distribution = ir::Init::Kind::kUniform;
-    parameter.b = typing_.Elementwise(
-        ir::Op::kRsqrt, {typing_.ExtentValue(typing_.type(parameter.term).shape.back(), range)}, range);
+    parameter.b = typing_.Elementwise(ir::Op::kRsqrt,
+                                      {typing_.ExtentValue(typing_.type(parameter.term).shape.back(), range)}, range);
     parameter.a = typing_.Elementwise(ir::Op::kNeg, {parameter.b}, range);
     return;
   }
@@ -414,15 +419,15 @@ void Elaborator::DeclareInitialValue(const Declaration& declaration) {
   if (state.current == kNoTerm) return;
   const Term& term = result_.terms[value];
   if (term.type.lead.batch || term.type.element != ir::Element::kReal) {
-    reporter_.Report(Kind::kInitialValue, declaration.initial->range,
-                     fmt::format("`{}` depends on more than parameters and numbers", declaration.initial->range.Quote()));
+    reporter_.Report(
+        Kind::kInitialValue, declaration.initial->range,
+        fmt::format("`{}` depends on more than parameters and numbers", declaration.initial->range.Quote()));
     return;
   }
   if (!Typing::Broadcasts(term.type.shape, typing_.type(state.current).shape)) {
-    Diagnostic& diagnostic = reporter_.Report(
-        Kind::kShapeMismatch, declaration.initial->range,
-        fmt::format("state `{}` is `{}` and begins as `{}`", state.name, Text(typing_.type(state.current)),
-                    Text(term.type)));
+    Diagnostic& diagnostic = reporter_.Report(Kind::kShapeMismatch, declaration.initial->range,
+                                              fmt::format("state `{}` is `{}` and begins as `{}`", state.name,
+                                                          Text(typing_.type(state.current)), Text(term.type)));
     typing_.Explain(diagnostic, value);
     return;
   }
@@ -542,8 +547,8 @@ void Elaborator::Walk(const std::unique_ptr<Loop>& loop) {
     int64_t number = *first->constant() + round;
     frames_.emplace_back();
     prefix_ = fmt::format("{}{}{}.", outer_prefix, loop->variable.text, number);
-    Declare(loop->variable,
-            {.kind = Binding::Kind::kExtent, .extent = Extent(number), .range = loop->variable.range}, "round");
+    Declare(loop->variable, {.kind = Binding::Kind::kExtent, .extent = Extent(number), .range = loop->variable.range},
+            "round");
     Walk(loop->body);
     frames_.pop_back();
   }

@@ -45,9 +45,9 @@ class DefinitionIndex {
 struct Elaboration {
   const DefinitionIndex& index;
   Reporter& reporter;
-  const Extents* numbers = nullptr;          // of the entry's extents; null while none are known
-  std::set<const Definition*> called = {};   // functions with a caller
-  int steps = 0;                             // expressions and statements walked so far
+  const Extents* numbers = nullptr;         // of the entry's extents; null while none are known
+  std::set<const Definition*> called = {};  // functions with a caller
+  int steps = 0;                            // expressions and statements walked so far
 };
 
 class Elaborator {
@@ -55,7 +55,8 @@ class Elaborator {
   explicit Elaborator(Elaboration& shared);
 
   // A cell or model with its extents bound; empty when a mistake was reported.
-  std::shared_ptr<const TypedDefinition> Run(const Definition& definition, const std::map<std::string, Extent>& extents);
+  std::shared_ptr<const TypedDefinition> Run(const Definition& definition,
+                                             const std::map<std::string, Extent>& extents);
   // A function with arguments of unknown type.
   void RunFunction(const Definition& function);
 
@@ -65,9 +66,9 @@ class Elaborator {
     enum class Kind : uint8_t { kLocal, kInput, kState, kParameter, kExtent, kInstance };
     Kind kind = Kind::kLocal;
     TermId term = kNoTerm;
-    Extent extent;       // of kExtent
-    int index = -1;      // of kState: among the states; of kInstance: among `instances_`
-    int scan = -1;       // of kLocal: the scan it is a result of
+    Extent extent;   // of kExtent
+    int index = -1;  // of kState: among the states; of kInstance: among `instances_`
+    int scan = -1;   // of kLocal: the scan it is a result of
     Range range;
   };
   using Frame = std::map<std::string, Binding, std::less<>>;
@@ -141,7 +142,7 @@ class Elaborator {
   const Definition* definition_ = nullptr;
   const std::vector<Statement>* body_ = nullptr;  // of the definition or of the function that is inlined
   std::vector<Frame> frames_;
-  size_t base_ = 0;    // the first frame that is visible: a function sees its arguments alone
+  size_t base_ = 0;     // the first frame that is visible: a function sees its arguments alone
   std::string prefix_;  // of names of parameters and scans inside loops: "l1."
   std::vector<PendingInstance> instances_;
   struct Site {
@@ -149,11 +150,11 @@ class Elaborator {
     std::string name;
     Range range;
   };
-  std::vector<Site> sites_;         // everything that wants to be used
+  std::vector<Site> sites_;  // everything that wants to be used
   std::set<std::pair<const Source*, uint32_t>> used_;
-  std::map<int, Range> assigned_;  // states that have an equation, and where
+  std::map<int, Range> assigned_;            // states that have an equation, and where
   std::vector<TermId>* returned_ = nullptr;  // of the function that is inlined
-  Range loss_range_;  // of the first loss
+  Range loss_range_;                         // of the first loss
   int depth_ = 0;
   int loops_ = 0;
 };

@@ -99,7 +99,8 @@ std::expected<int64_t, std::string> Extent::Evaluate(const Extents& numbers) con
     for (const std::string& name : used) {
       where += fmt::format("{}`{}` is {}", where.empty() ? "" : " and ", name, numbers.find(name)->second);
     }
-    return std::unexpected(fmt::format("`{}` is not a whole number{}{}", Text(), where.empty() ? "" : " where ", where));
+    return std::unexpected(
+        fmt::format("`{}` is not a whole number{}{}", Text(), where.empty() ? "" : " where ", where));
   }
   return sum.numerator;
 }

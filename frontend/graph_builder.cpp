@@ -36,9 +36,9 @@ bool CheckExtents(const Definition& definition, const Extents& extents, Diagnost
                          fmt::format("extent `{0}` of `{1}` has no number; give one as `-D {0}=...`", extent.text,
                                      definition.name.text));
     } else if (given->second < 1 || given->second > kLargestExtent) {
-      diagnostics.Report(Kind::kExtentOutOfRange, extent.range,
-                         fmt::format("extent `{}` is {}; it has between 1 and {}", extent.text, given->second,
-                                     kLargestExtent));
+      diagnostics.Report(
+          Kind::kExtentOutOfRange, extent.range,
+          fmt::format("extent `{}` is {}; it has between 1 and {}", extent.text, given->second, kLargestExtent));
     }
   }
   std::string extra;
@@ -177,8 +177,7 @@ class Builder {
     return states;
   }
 
-  std::vector<ir::Expr> AddParameters(const TypedDefinition& owner, const std::string& prefix,
-                                      TermLowering& lowering) {
+  std::vector<ir::Expr> AddParameters(const TypedDefinition& owner, const std::string& prefix, TermLowering& lowering) {
     std::vector<ir::Expr> nodes;
     for (const TypedParameter& parameter : owner.parameters) {
       ir::Init init{parameter.distribution, EvaluateNumber(owner, parameter.a, numbers_),

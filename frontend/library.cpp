@@ -35,9 +35,8 @@ std::span<const Ast> LibraryAsts() {
 }
 
 bool IsLibrary(const Range& range) {
-  return range.source != nullptr && std::ranges::any_of(LibraryAsts(), [&](const Ast& ast) {
-           return ast.source.get() == range.source;
-         });
+  return range.source != nullptr &&
+         std::ranges::any_of(LibraryAsts(), [&](const Ast& ast) { return ast.source.get() == range.source; });
 }
 
 }  // namespace recurve::frontend

@@ -43,12 +43,12 @@ bool CheckTerm(const Term& term, const Extents& numbers, Diagnostics& diagnostic
   for (const Extent& extent : extents) {
     std::expected<int64_t, std::string> number = extent.Evaluate(numbers);
     if (!number) return fail(Kind::kExtentOutOfRange, number.error());
-    if (*number < 1 || *number > kLargestExtent * 256) {
+    if (*number < 1) {
       return fail(Kind::kExtentOutOfRange, fmt::format("`{}` has an extent of {}", term.range.Quote(), *number));
     }
     if (__builtin_mul_overflow(elements, *number, &elements) || elements > kLargestTensor) {
-      return fail(Kind::kTensorTooLarge, fmt::format("`{}` of `{}` has more than 2^31 elements", term.range.Quote(),
-                                                     Text(term.type)));
+      return fail(Kind::kTensorTooLarge,
+                  fmt::format("`{}` of `{}` has more than 2^31 elements", term.range.Quote(), Text(term.type)));
     }
   }
   if (const Extent* value = std::get_if<Extent>(&term.value)) {

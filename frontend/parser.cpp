@@ -66,7 +66,8 @@ class Parser {
   }
 
  private:
-  // Tokens. ------------------------------------------------------------------------------------------------------------
+  // Tokens.
+  // ------------------------------------------------------------------------------------------------------------
 
   // The next token. Inside brackets a line end does not count when the next line goes on with an operator, a comma or a
   // closing bracket; before anything else it stands, so that a forgotten bracket costs one statement, not the file.
@@ -95,7 +96,8 @@ class Parser {
     return named ? fmt::format("`{}`", token.range.Quote()) : std::string(Describe(token.kind));
   }
 
-  // Mistakes. ----------------------------------------------------------------------------------------------------------
+  // Mistakes.
+  // ----------------------------------------------------------------------------------------------------------
 
   // Reports at the next token, once a statement: after a mistake all rules return until `Recover`.
   void Fail(std::string message, Kind kind = Kind::kSyntax, const Range* opened = nullptr) {
@@ -152,7 +154,8 @@ class Parser {
     brackets_ = 0;
   }
 
-  // Definitions and blocks. --------------------------------------------------------------------------------------------
+  // Definitions and blocks.
+  // --------------------------------------------------------------------------------------------
 
   Definition ParseDefinition() {
     Definition definition;
@@ -229,7 +232,8 @@ class Parser {
     if (failed_) Recover();
   }
 
-  // Statements. --------------------------------------------------------------------------------------------------------
+  // Statements.
+  // --------------------------------------------------------------------------------------------------------
 
   void ParseStatement(std::vector<Statement>& statements) {
     const Token first = Peek();
@@ -416,7 +420,8 @@ class Parser {
     if (!header_failed) statements.emplace_back(std::move(loop));
   }
 
-  // Expressions. -------------------------------------------------------------------------------------------------------
+  // Expressions.
+  // -------------------------------------------------------------------------------------------------------
 
   Expr ParseExpr() { return ParseBinary(kComparison); }
 
@@ -548,12 +553,8 @@ class Parser {
         expr.range = Join(token.range, tokens_[at_ - 1].range);
         return expr;
       }
-      case TokenKind::kScan:
-        Fail("`scan` inside an expression; it stands alone on the right of `=`");
-        return expr;
-      default:
-        Fail(fmt::format("{} where an expression should begin", Seen()));
-        return expr;
+      case TokenKind::kScan: Fail("`scan` inside an expression; it stands alone on the right of `=`"); return expr;
+      default: Fail(fmt::format("{} where an expression should begin", Seen())); return expr;
     }
   }
 

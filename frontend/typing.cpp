@@ -55,7 +55,8 @@ TermId Typing::Add(Term term) {
 }
 
 TermId Typing::Declared(const Name& name, Type type) {
-  return Add({.op = ir::Op::kInput, .type = std::move(type), .label = name.text, .range = name.range, .declared = true});
+  return Add(
+      {.op = ir::Op::kInput, .type = std::move(type), .label = name.text, .range = name.range, .declared = true});
 }
 
 TermId Typing::Number(double value, const Range& range) {
@@ -75,17 +76,16 @@ void Typing::Explain(Diagnostic& diagnostic, TermId id) {
   if (term.label.empty()) {
     diagnostic.Note(term.range, fmt::format("`{}` is `{}`", term.range.Quote(), Text(term.type)));
   } else {
-    diagnostic.Note(term.range, fmt::format("`{}` {} here as `{}`{}", term.label, term.declared ? "declared" : "defined",
-                                            Text(term.type),
+    diagnostic.Note(term.range, fmt::format("`{}` {} here as `{}`{}", term.label,
+                                            term.declared ? "declared" : "defined", Text(term.type),
                                             term.type.lead.time.empty() ? "" : " over `" + term.type.lead.time + "`"));
   }
 }
 
 TermId Typing::Mismatch(Kind kind, const Range& range, std::string_view verb, TermId a, std::string_view word,
                         TermId b) {
-  Diagnostic& diagnostic =
-      reporter_.Report(kind, range, fmt::format("`{}` {} `{}` {} `{}`", range.Quote(), verb, Text(type(a)), word,
-                                                Text(type(b))));
+  Diagnostic& diagnostic = reporter_.Report(
+      kind, range, fmt::format("`{}` {} `{}` {} `{}`", range.Quote(), verb, Text(type(a)), word, Text(type(b))));
   Explain(diagnostic, a);
   if (a != b) Explain(diagnostic, b);
   return kNoTerm;
@@ -255,12 +255,13 @@ TermId Typing::Slice(TermId a, int axis, const Extent& start, const Extent& end,
   Type result = type(a);
   Extent& extent = result.shape[result.shape.size() - 1 - axis];
   std::optional<Extent> size = Difference(end, start), rest = Difference(extent, end);
-  auto below = [](const std::optional<Extent>& x, int64_t least) { return x && x->constant() && *x->constant() < least; };
+  auto below = [](const std::optional<Extent>& x, int64_t least) {
+    return x && x->constant() && *x->constant() < least;
+  };
   if (!size || !rest || below(start, 0) || below(size, 1) || below(rest, 0)) {
-    Diagnostic& diagnostic =
-        reporter_.Report(Kind::kSliceOutOfRange, range,
-                         fmt::format("`{}` takes elements `{}` to `{}` of `{}`", range.Quote(), start.Text(), end.Text(),
-                                     extent.Text()));
+    Diagnostic& diagnostic = reporter_.Report(Kind::kSliceOutOfRange, range,
+                                              fmt::format("`{}` takes elements `{}` to `{}` of `{}`", range.Quote(),
+                                                          start.Text(), end.Text(), extent.Text()));
     Explain(diagnostic, a);
     return kNoTerm;
   }
@@ -282,9 +283,8 @@ TermId Typing::Element(TermId a, const Extent& index, const Range& range) {
 TermId Typing::Gather(TermId table, TermId index, const Range& range) {
   if (!AllReal({table}, range) || index == kNoTerm || !WantsAxes(table, 1, range)) return kNoTerm;
   if (type(table).lead.batch) {
-    Diagnostic& diagnostic =
-        reporter_.Report(Kind::kElementMismatch, range,
-                         fmt::format("`{}` looks up in a table that is no parameter", range.Quote()));
+    Diagnostic& diagnostic = reporter_.Report(
+        Kind::kElementMismatch, range, fmt::format("`{}` looks up in a table that is no parameter", range.Quote()));
     Explain(diagnostic, table);
     return kNoTerm;
   }

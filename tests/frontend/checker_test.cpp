@@ -17,7 +17,9 @@ std::string TypeOf(const std::string& text) {
       "  input x: [I], s: []\n"
       "  state h: [H], C: [D, H]\n"
       "  param W: [4*H, I], U: [H, H], b: [H], g: []\n"
-      "  value = " + text + "\n"
+      "  value = " +
+      text +
+      "\n"
       "  h' = h\n  C' = C\n"
       "  output y = value\n"
       "}\n";
@@ -178,8 +180,8 @@ TEST(Checker, UncalledFunctionsAreCheckedToo) {
 
 TEST(Checker, EndsOnCallsThatDoubleForever) {
   std::string program;
-  for (int i = 1; i < 30; ++i) program += "fn f" + std::to_string(i) + "(x) = f" + std::to_string(i - 1) + "(f" +
-                                          std::to_string(i - 1) + "(x))\n";
+  for (int i = 1; i < 30; ++i)
+    program += "fn f" + std::to_string(i) + "(x) = f" + std::to_string(i - 1) + "(f" + std::to_string(i - 1) + "(x))\n";
   program += "fn f0(x) = x + x\ncell c(I) {\n  input x: [I]\n  output y = f29(x)\n}\n";
   std::vector<std::string> kinds = KindsOf(program);
   EXPECT_NE(std::ranges::find(kinds, "ProgramTooLarge"), kinds.end());

@@ -109,7 +109,8 @@ void ExpectCell(const std::string& cell, const std::vector<std::string>& states,
     for (int t = 0; t < kSteps; ++t) {
       step(run.inputs, Part(run.inputs.at("x"), (t * kBatch + example) * kIn, kIn), now);
       for (int i = 0; i < kHidden; ++i) {
-        EXPECT_NEAR(run.outputs.at("y")[(t * kBatch + example) * kHidden + i], now[0][i], 1e-12) << cell << " step " << t;
+        EXPECT_NEAR(run.outputs.at("y")[(t * kBatch + example) * kHidden + i], now[0][i], 1e-12)
+            << cell << " step " << t;
       }
     }
     for (size_t s = 0; s < states.size(); ++s) {
@@ -341,7 +342,10 @@ TEST(CellGraph, FunctionsAreTheirFormulas) {
       {"hard_sigmoid(4 * a)", [](double a, double) { return std::min(std::max(4 * a / 6 + 0.5, 0.0), 1.0); }},
       {"clamp(a, -0.1, 0.1)", [](double a, double) { return std::clamp(a, -0.1, 0.1); }},
       {"mod(7 * a, 2)", [](double a, double) { return 7 * a - 2 * std::floor(7 * a / 2); }},
-      {"sign(a) * floor(3 * a)", [](double a, double) { return (a > 0 ? 1 : a < 0 ? -1 : 0) * std::floor(3 * a); }},
+      {"sign(a) * floor(3 * a)", [](double a, double) { return (a > 0   ? 1
+                                                                : a < 0 ? -1
+                                                                        : 0) *
+                                                               std::floor(3 * a); }},
       {"logsigmoid(a)", [](double a, double) { return std::log(Sigmoid(a)); }},
       {"softplus(a)", [](double a, double) { return std::log1p(std::exp(a)); }},
       {"a * (H + 1)", [](double a, double) { return a * 6; }},
@@ -505,8 +509,8 @@ TEST(ModelGraph, AReverseScanRunsFromTheEnd) {
 }
 
 TEST(ModelGraph, AValueOfAnExampleJoinsASequence) {
-  ir::Graph graph = GraphOf(
-      "model m(I) {\n  input x: [I] over T, u: [I], g: []\n  output y = x * u + g\n}\n", "m", {{"I", 2}});
+  ir::Graph graph =
+      GraphOf("model m(I) {\n  input x: [I] over T, u: [I], g: []\n  output y = x * u + g\n}\n", "m", {{"I", 2}});
   Evaluation run = Evaluate(graph, {{"T", 2}, {"B", 2}});
   for (int t = 0; t < 2; ++t) {
     for (int b = 0; b < 2; ++b) {
