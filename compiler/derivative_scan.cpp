@@ -20,6 +20,15 @@ using ir::Role;
 
 namespace {
 
+// What people call a taped value: its label, else its operation and what that is applied to, as in `sigmoid_f`.
+std::string TapeName(const Graph& graph, NodeId id) {
+  const Node& node = graph[id];
+  if (!node.label.empty()) return node.label;
+  std::string name(ir::Name(node.op));
+  if (node.args.size() == 1 && !graph[node.args[0]].label.empty()) name += "_" + graph[node.args[0]].label;
+  return name;
+}
+
 class ScanAdjointBuilder {
  public:
   ScanAdjointBuilder(const ir::ScanAttr& scan, const ScanActivity& activity)
@@ -153,8 +162,7 @@ class ScanAdjointBuilder {
     if (found == outputs.end()) {
       UniqueNames names;
       for (const ir::Output& output : outputs) names(output.name);
-      const std::string& label = forward_.graph[id].label;
-      forward_.graph.AddOutput(names(label.empty() ? "tape" : label), id);
+      forward_.graph.AddOutput(names(TapeName(forward_.graph, id)), id);
     }
     return index;
   }
@@ -170,9 +178,9 @@ class ScanAdjointBuilder {
     };
     NodeMap from_forward = EmptyMap(forward_.graph);
     auto add_forward = [&](NodeId id, Role role) {
-      const Node& node = forward_.graph[id];
-      std::string name = input_names_(node.label.empty() ? "tape" : node.label);
-      from_forward[id] = AddInputOfType(adjoint, name, role, node.type, ClassesOf(forward_.graph, id)).id();
+      std::string name = input_names_(TapeName(forward_.graph, id));
+      int64_t classes = ClassesOf(forward_.graph, id);
+      from_forward[id] = AddInputOfType(adjoint, name, role, forward_.graph.type(id), classes).id();
     };
     add_seeds(carry_seeds_, Role::kCarry);
     add_seeds(stacked_seeds_, Role::kElement);

@@ -24,8 +24,7 @@ void AugmentScan(const Graph& graph, NodeId id, const ScanActivity& activity, Au
   augmented.map[id] = augmented.graph.Add(std::move(scan));
   for (int index : derivative.tape) {
     Expr result = ir::ScanResult(augmented.graph.At(augmented.map[id]), index);
-    const Graph& body = *derivative.forward.body;
-    augmented.graph.SetLabel(result.id(), body[body.outputs()[index].node].label);
+    augmented.graph.SetLabel(result.id(), derivative.forward.body->outputs()[index].name);
     augmented.results[{id, index}] = result.id();
   }
   augmented.scans.emplace(id, std::move(derivative));

@@ -199,6 +199,11 @@ TEST(Tape, LeavesOutCheapValuesOfStoredOnes) {
   EXPECT_EQ(TapeNames(graph), (std::vector<std::string>{"s", "z", "n"}));
 }
 
+TEST(Tape, NamesAValueWithoutLabelAfterItsOperation) {
+  Graph graph = OneCarry([](Graph& body, Expr s, Expr x, Expr) { body.AddOutput("s'", Tanh(Sigmoid(s) * x)); });
+  EXPECT_EQ(TapeNames(graph), (std::vector<std::string>{"sigmoid_s", "tanh"}));
+}
+
 TEST(Tape, HoldsTheOperandOfABroadcast) {
   Graph graph = OneCarry([](Graph& body, Expr s, Expr x, Expr) {
     Expr scale = Labelled(ir::ReduceSum(s, {0}), "scale");
