@@ -86,12 +86,14 @@ ir::Graph WithAllParameters(const ir::Graph& pack, const ir::Graph& primal) {
 Plan PlanOf(const ir::Graph& graph, const CompileOptions& options, const Target& target) {
   Programs programs = Lower(graph, options);
   std::vector<EntryGraph> entries;
-  if (options.gradients) {
-    entries.push_back({"forward", std::move(programs.forward)});
-    entries.push_back({"backward", std::move(programs.backward)});
-  }
-  entries.push_back({"inference", std::move(programs.inference)});
-  if (!programs.step.outputs().empty()) entries.push_back({"step", std::move(programs.step)});
+  auto add = [&](const char* name, ir::Graph entry) {
+    bool wanted = options.entries.empty() || std::ranges::find(options.entries, name) != options.entries.end();
+    if (wanted && !entry.outputs().empty()) entries.push_back({name, std::move(entry)});
+  };
+  add("forward", std::move(programs.forward));
+  add("backward", std::move(programs.backward));
+  add("inference", std::move(programs.inference));
+  add("step", std::move(programs.step));
   entries.push_back({"pack", std::move(programs.pack)});
   return MakePlan(graph.name, std::move(entries), options.precision, target.facts());
 }
@@ -108,6 +110,7 @@ Compiled CompileModule(const ir::Graph& graph, const CompileOptions& options, co
   auto context = std::make_unique<llvm::LLVMContext>();
   std::unique_ptr<llvm::Module> module = Emit(plan, target, *context);
   ProgramInterface interface = InterfaceOf(plan, target.description());
+  interface.extents.assign(options.extents.begin(), options.extents.end());
   EmitDescriptor(*module, interface);
   return {std::move(context), std::move(module), std::move(interface)};
 }

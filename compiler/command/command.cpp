@@ -55,15 +55,19 @@ std::expected<frontend::Program, int> LoadProgram(const std::string& file) {
   return *std::move(loaded.program);
 }
 
-std::expected<ir::Graph, int> LoadGraph(const ProgramArguments& arguments) {
-  auto extents = ParseExtents(arguments.definitions);
-  if (!extents) return std::unexpected(Fail(extents.error()));
+std::expected<ir::Graph, int> LoadGraph(const ProgramArguments& arguments, const frontend::Extents& extents) {
   auto program = LoadProgram(arguments.file);
   if (!program) return std::unexpected(program.error());
-  frontend::BuildResult built = frontend::Build(*program, arguments.entry, *extents);
+  frontend::BuildResult built = frontend::Build(*program, arguments.entry, extents);
   fmt::print(stderr, "{}", built.messages);
   if (!built.graph) return std::unexpected(kProgramIsWrong);
   return *std::move(built.graph);
+}
+
+std::expected<ir::Graph, int> LoadGraph(const ProgramArguments& arguments) {
+  auto extents = ParseExtents(arguments.definitions);
+  if (!extents) return std::unexpected(Fail(extents.error()));
+  return LoadGraph(arguments, *extents);
 }
 
 }  // namespace recurve::command

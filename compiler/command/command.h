@@ -53,7 +53,9 @@ std::expected<frontend::Extents, Error> ParseExtents(const std::vector<std::stri
 
 // Reads and checks the file; messages go to standard error, and what remains for the caller is the exit code.
 std::expected<frontend::Program, int> LoadProgram(const std::string& file);
-// The same, and builds the entry's graph.
+// The same, and builds the entry's graph for these extents.
+std::expected<ir::Graph, int> LoadGraph(const ProgramArguments& arguments, const frontend::Extents& extents);
+// For the extents of the arguments.
 std::expected<ir::Graph, int> LoadGraph(const ProgramArguments& arguments);
 
 }  // namespace recurve::command

@@ -30,11 +30,14 @@ struct File {
 };
 
 int Run(const Options& options) {
-  auto graph = LoadGraph(options.program);
+  auto extents = ParseExtents(options.program.definitions);
+  if (!extents) return Fail(extents.error());
+  auto graph = LoadGraph(options.program, *extents);
   if (!graph) return graph.error();
   auto wants = [&](Kind kind) { return std::ranges::find(options.emit, kind) != options.emit.end(); };
   CompileOptions compile = options.compile;
   compile.gradients = !options.inference_only;
+  compile.extents = *extents;
   auto artifacts = CompileToObject(*graph, compile, {.assembly = wants(Kind::kAssembly), .llvm = wants(Kind::kLlvm)});
   if (!artifacts) return Fail(artifacts.error());
 

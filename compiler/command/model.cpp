@@ -19,18 +19,14 @@ std::string FormatExtents(const frontend::Extents& extents) {
 
 std::expected<Program, int> CompileModel(const ProgramArguments& arguments, const frontend::Extents& extents,
                                          Precision precision, bool trains) {
-  auto loaded = LoadProgram(arguments.file);
-  if (!loaded) return std::unexpected(loaded.error());
-  frontend::BuildResult built = frontend::Build(*loaded, arguments.entry, extents);
-  fmt::print(stderr, "{}", built.messages);
-  if (!built.graph) return std::unexpected(kProgramIsWrong);
-
+  auto graph = LoadGraph(arguments, extents);
+  if (!graph) return std::unexpected(graph.error());
   CompileOptions options{.precision = precision, .gradients = trains};
-  for (ir::NodeId id : built.graph->inputs()) {
-    const auto& input = (*built.graph)[id].As<ir::InputAttr>();
+  for (ir::NodeId id : graph->inputs()) {
+    const auto& input = (*graph)[id].As<ir::InputAttr>();
     if (input.role == ir::Role::kParameter) options.wrt.push_back(input.name);
   }
-  auto program = CompileToMemory(*built.graph, options);
+  auto program = CompileToMemory(*graph, options);
   if (!program) return std::unexpected(Fail(program.error()));
   return *std::move(program);
 }
