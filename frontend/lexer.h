@@ -1,8 +1,8 @@
 // frontend/lexer.h: a text as a list of tokens.
 //
 // A comment runs from `#` to the end of its line. A line end is a token where it can end a statement: after a name, a
-// number, `'` or a closing bracket; after an operator, a comma or a keyword the statement
-// goes on. The parser skips line ends inside brackets.
+// number, `'` or a closing bracket. After an operator, a comma or a keyword the statement goes on. Inside brackets it
+// is for the parser to say.
 
 #ifndef RECURVE_FRONTEND_LEXER_H_
 #define RECURVE_FRONTEND_LEXER_H_

@@ -236,42 +236,43 @@ class Parser {
   // --------------------------------------------------------------------------------------------------------
 
   void ParseStatement(std::vector<Statement>& statements) {
-    const Token first = Peek();
-    switch (first.kind) {
-      case TokenKind::kInput: return ParseDeclarations(Declaration::Kind::kInput, statements);
-      case TokenKind::kState: return ParseDeclarations(Declaration::Kind::kState, statements);
-      case TokenKind::kParam: return ParseDeclarations(Declaration::Kind::kParameter, statements);
-      case TokenKind::kConst: return ParseDeclarations(Declaration::Kind::kConstant, statements);
-      case TokenKind::kName: return ParseEquation(statements);
-      case TokenKind::kOutput: return ParseOutputs(statements);
-      case TokenKind::kLoss: {
-        ++at_;
-        Expr value = ParseExpr();
-        Range range = Join(first.range, value.range);
-        if (!failed_) statements.emplace_back(LossStatement{std::move(value), range});
-        return;
-      }
-      case TokenKind::kReturn: {
-        ++at_;
-        ReturnStatement statement;
-        do {
-          statement.values.push_back(ParseExpr());
-        } while (!failed_ && Take(TokenKind::kComma));
-        if (!failed_) statements.emplace_back(std::move(statement));
-        return;
-      }
-      case TokenKind::kLet: {
-        ++at_;
-        Name name = ExpectName("an instance");
-        Expect(TokenKind::kEqual);
-        CellUse use = ParseCellUse();
-        if (!failed_) statements.emplace_back(Instance{std::move(name), std::move(use)});
-        return;
-      }
-      case TokenKind::kRepeat:
-      case TokenKind::kFor: return ParseLoop(statements);
-      default: Fail(fmt::format("{} where a statement should begin", Seen()));
-    }
+    if (At(TokenKind::kInput)) return ParseDeclarations(Declaration::Kind::kInput, statements);
+    if (At(TokenKind::kState)) return ParseDeclarations(Declaration::Kind::kState, statements);
+    if (At(TokenKind::kParam)) return ParseDeclarations(Declaration::Kind::kParameter, statements);
+    if (At(TokenKind::kConst)) return ParseDeclarations(Declaration::Kind::kConstant, statements);
+    if (At(TokenKind::kName)) return ParseEquation(statements);
+    if (At(TokenKind::kOutput)) return ParseOutputs(statements);
+    if (At(TokenKind::kLoss)) return ParseLoss(statements);
+    if (At(TokenKind::kReturn)) return ParseReturn(statements);
+    if (At(TokenKind::kLet)) return ParseInstance(statements);
+    if (At(TokenKind::kRepeat) || At(TokenKind::kFor)) return ParseLoop(statements);
+    Fail(fmt::format("{} where a statement should begin", Seen()));
+  }
+
+  void ParseLoss(std::vector<Statement>& statements) {
+    Range begin = Peek().range;
+    ++at_;
+    Expr value = ParseExpr();
+    Range range = Join(begin, value.range);
+    if (!failed_) statements.emplace_back(LossStatement{std::move(value), range});
+  }
+
+  void ParseReturn(std::vector<Statement>& statements) {
+    ++at_;
+    ReturnStatement statement;
+    do {
+      statement.values.push_back(ParseExpr());
+    } while (!failed_ && Take(TokenKind::kComma));
+    if (!failed_) statements.emplace_back(std::move(statement));
+  }
+
+  // let c = lstm(H=H)
+  void ParseInstance(std::vector<Statement>& statements) {
+    ++at_;
+    Name name = ExpectName("an instance");
+    Expect(TokenKind::kEqual);
+    CellUse use = ParseCellUse();
+    if (!failed_) statements.emplace_back(Instance{std::move(name), std::move(use)});
   }
 
   // input x: [I] over T, y: int[V]
@@ -519,42 +520,41 @@ class Parser {
     const Token token = Peek();
     Expr expr;
     expr.range = token.range;
-    switch (token.kind) {
-      case TokenKind::kNumber:
-        ++at_;
-        expr.kind = Expr::Kind::kNumber;
-        expr.number = token.number;
-        return expr;
-      case TokenKind::kName:
-        ++at_;
-        expr.kind = Expr::Kind::kName;
-        expr.text = token.text;
-        if (At(TokenKind::kPrime)) {
-          expr.kind = Expr::Kind::kNext;
-          expr.range = Join(expr.range, Peek().range);
-          ++at_;
-        } else if (At(TokenKind::kLeftParen)) {
-          ParseArguments(expr);
-        } else if (Take(TokenKind::kDot)) {
-          // encoded.state.h
-          expr.kind = Expr::Kind::kFinal;
-          Expect(TokenKind::kState);
-          Expect(TokenKind::kDot);
-          expr.member = ExpectName("a state").text;
-          expr.range = Join(expr.range, tokens_[at_ - 1].range);
-        }
-        return expr;
-      case TokenKind::kLeftParen: {
-        ++at_;
-        ++brackets_;
-        expr = ParseExpr();
-        Expect(TokenKind::kRightParen, &token.range);
-        --brackets_;
-        expr.range = Join(token.range, tokens_[at_ - 1].range);
-        return expr;
-      }
-      case TokenKind::kScan: Fail("`scan` inside an expression; it stands alone on the right of `=`"); return expr;
-      default: Fail(fmt::format("{} where an expression should begin", Seen())); return expr;
+    if (Take(TokenKind::kNumber)) {
+      expr.kind = Expr::Kind::kNumber;
+      expr.number = token.number;
+    } else if (Take(TokenKind::kName)) {
+      expr.text = token.text;
+      ParseNamed(expr);
+    } else if (Take(TokenKind::kLeftParen)) {
+      ++brackets_;
+      expr = ParseExpr();
+      Expect(TokenKind::kRightParen, &token.range);
+      --brackets_;
+      expr.range = Join(token.range, tokens_[at_ - 1].range);
+    } else if (At(TokenKind::kScan)) {
+      Fail("`scan` inside an expression; it stands alone on the right of `=`");
+    } else {
+      Fail(fmt::format("{} where an expression should begin", Seen()));
+    }
+    return expr;
+  }
+
+  // What a name begins: itself, h', a call, or encoded.state.h.
+  void ParseNamed(Expr& expr) {
+    expr.kind = Expr::Kind::kName;
+    if (At(TokenKind::kPrime)) {
+      expr.kind = Expr::Kind::kNext;
+      expr.range = Join(expr.range, Peek().range);
+      ++at_;
+    } else if (At(TokenKind::kLeftParen)) {
+      ParseArguments(expr);
+    } else if (Take(TokenKind::kDot)) {
+      expr.kind = Expr::Kind::kFinal;
+      Expect(TokenKind::kState);
+      Expect(TokenKind::kDot);
+      expr.member = ExpectName("a state").text;
+      expr.range = Join(expr.range, tokens_[at_ - 1].range);
     }
   }
 
