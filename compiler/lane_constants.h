@@ -1,8 +1,9 @@
 // compiler/lane_constants.h: the numbers behind lane_math.cpp, one table per precision.
 //
-// Polynomials are minimax fits by Remez exchange in 80 digits, in the norm that the function's relative error asks for, then
-// rounded to the precision; the lowest power comes first. The error given beside each is the largest of the rounded
-// polynomial, relative to the function that it serves. Half a unit in the last place is 6.0e-8 in f32 and 1.1e-16 in f64.
+// Polynomials are minimax fits by Remez exchange in 80 digits, in the norm that the function's relative error asks for,
+// then rounded to the precision; the lowest power comes first. The error given beside each is the largest of the
+// rounded polynomial, relative to the function that it serves. Half a unit in the last place is 6.0e-8 in f32
+// and 1.1e-16 in f64.
 
 #ifndef RECURVE_COMPILER_LANE_CONSTANTS_H_
 #define RECURVE_COMPILER_LANE_CONSTANTS_H_
@@ -35,12 +36,12 @@ struct LaneConstants {
   // multiple of up to 6400 is exact.
   std::span<const double> half_pi_fused, half_pi_unfused;
 
-  Polynomial exp;         // (e^r - 1 - r) / r^2,                    |r| <= ln(2)/2; relative to e^r - 1
-  Polynomial log;         // (2 atanh(s)/s - 2) / z in z = s^2,      0 <= s <= 0.1717; relative to 2 atanh(s)
-  Polynomial sin;         // (sin(r) - r) / r^3 in z = r^2,          |r| <= pi/4
-  Polynomial cos;         // (cos(r) - 1 + r^2/2) / r^4 in z = r^2,  |r| <= pi/4
-  Polynomial erf_near;    // erf(a)/a - 1 in z = a^2,                0 <= a <= 1
-  Polynomial erfc_log;    // -log(erfc(a)) in a - 2,                 0.98 <= a <= erf_highest; relative to erf(a)
+  Polynomial exp;       // (e^r - 1 - r) / r^2,                    |r| <= ln(2)/2; relative to e^r - 1
+  Polynomial log;       // (2 atanh(s)/s - 2) / z in z = s^2,      0 <= s <= 0.1717; relative to 2 atanh(s)
+  Polynomial sin;       // (sin(r) - r) / r^3 in z = r^2,          |r| <= pi/4
+  Polynomial cos;       // (cos(r) - 1 + r^2/2) / r^4 in z = r^2,  |r| <= pi/4
+  Polynomial erf_near;  // erf(a)/a - 1 in z = a^2,                0 <= a <= 1
+  Polynomial erfc_log;  // -log(erfc(a)) in a - 2,                 0.98 <= a <= erf_highest; relative to erf(a)
 };
 
 namespace f32 {
@@ -56,12 +57,12 @@ inline constexpr double kSin[] = {-0.16666655242443085, 0.008332155644893646, -0
 // 1.2e-10
 inline constexpr double kCos[] = {0.04166664555668831, -0.0013887310633435845, 2.443250377837103e-05};
 // 2.4e-9
-inline constexpr double kErfNear[] = {0.12837916612625122,   -0.3761262595653534,   0.1128358542919159,
-                                      -0.026853814721107483, 0.005188330542296171,  -0.0008010202436707914,
+inline constexpr double kErfNear[] = {0.12837916612625122,   -0.3761262595653534,  0.1128358542919159,
+                                      -0.026853814721107483, 0.005188330542296171, -0.0008010202436707914,
                                       7.853849820094183e-05};
 // 6.2e-9
-inline constexpr double kErfcLog[] = {5.364941120147705,      4.418159484863281,     0.9237545132637024,
-                                      0.01648980937898159,    -0.0035454134922474623, 0.0007065740646794438,
+inline constexpr double kErfcLog[] = {5.364941120147705,     4.418159484863281,      0.9237545132637024,
+                                      0.01648980937898159,   -0.0035454134922474623, 0.0007065740646794438,
                                       -0.0001888179685920477};
 }  // namespace f32
 
@@ -70,10 +71,9 @@ inline constexpr double kHalfPiFused[] = {0x1.921fb54442d18p+0, 0x1.1a62633145c0
 inline constexpr double kHalfPiUnfused[] = {0x1.921fb54440000p+0, 0x1.68c234c4c8000p-39, -0x1.9d747f23e0000p-79,
                                             -0x1.976b7ed8fbbadp-118};
 // 3.2e-17
-inline constexpr double kExp[] = {0.5000000000000006,     0.16666666666666588,   0.041666666666576105,
-                                  0.008333333333389962,   0.0013888888931795674, 0.0001984126971832878,
-                                  2.480150497793488e-05,  2.755740787930159e-06, 2.762616181503197e-07,
-                                  2.50537717780417e-08};
+inline constexpr double kExp[] = {
+    0.5000000000000006,    0.16666666666666588,   0.041666666666576105,  0.008333333333389962,  0.0013888888931795674,
+    0.0001984126971832878, 2.480150497793488e-05, 2.755740787930159e-06, 2.762616181503197e-07, 2.50537717780417e-08};
 // 3.1e-19
 inline constexpr double kLog[] = {0.6666666666666666,  0.4000000000000631,  0.2857142856906619,  0.222222226497846,
                                   0.18181775424904373, 0.15387101338071496, 0.13249878297149253, 0.13253520877532562};
@@ -84,17 +84,17 @@ inline constexpr double kSin[] = {-0.1666666666666663,    0.008333333333322018, 
 inline constexpr double kCos[] = {0.041666666666666595,   -0.0013888888888872904, 2.4801587288751232e-05,
                                   -2.755731414910191e-07, 2.0875696597172144e-09, -1.1358310203458176e-11};
 // 2.7e-17
-inline constexpr double kErfNear[] = {0.12837916709551256,   -0.3761263890318352,    0.112837916709442,
-                                      -0.026866170643113415, 0.005223977606130842,   -0.0008548325929766244,
+inline constexpr double kErfNear[] = {0.12837916709551256,    -0.3761263890318352,     0.112837916709442,
+                                      -0.026866170643113415,  0.005223977606130842,    -0.0008548325929766244,
                                       0.00012055293586936943, -1.4924712439534701e-05, 1.644713269978536e-06,
-                                      -1.620631875296039e-07, 1.371098870415537e-08, -7.779462971700658e-10};
+                                      -1.620631875296039e-07, 1.371098870415537e-08,   -7.779462971700658e-10};
 // 3.0e-17
-inline constexpr double kErfcLog[] = {
-    5.364941264616636,      4.418160805994421,       0.9237508418239887,     0.01646511813721892,
-    -0.0035707563488717848, 0.0007323993785254272,   -0.0001353093238442616, 2.070647220712216e-05,
-    -1.952206169394883e-06, -2.03735740639859e-07,   1.7319914463530005e-07, -5.7684497748042554e-08,
-    1.3967844913877205e-08, -2.615477887249327e-09,  2.669969990118907e-10,  7.183344202434642e-11,
-    -3.869377136186742e-11, 5.294344364121918e-12};
+inline constexpr double kErfcLog[] = {5.364941264616636,      4.418160805994421,      0.9237508418239887,
+                                      0.01646511813721892,    -0.0035707563488717848, 0.0007323993785254272,
+                                      -0.0001353093238442616, 2.070647220712216e-05,  -1.952206169394883e-06,
+                                      -2.03735740639859e-07,  1.7319914463530005e-07, -5.7684497748042554e-08,
+                                      1.3967844913877205e-08, -2.615477887249327e-09, 2.669969990118907e-10,
+                                      7.183344202434642e-11,  -3.869377136186742e-11, 5.294344364121918e-12};
 }  // namespace f64
 
 inline constexpr LaneConstants kFloat{

@@ -40,9 +40,7 @@ Lane MultiplyAdd(Lane a, Lane b, double c) { return MultiplyAdd(a, b, Like(a, c)
 Lane MultiplyAdd(Lane a, double b, Lane c) { return MultiplyAdd(a, Like(a, b), c); }
 
 // An odd function at a, from its value at |a|.
-Lane OddValue(Lane a, Lane magnitude, Lane value) {
-  return FromBits(BitsOf(value) ^ (BitsOf(a) ^ BitsOf(magnitude)));
-}
+Lane OddValue(Lane a, Lane magnitude, Lane value) { return FromBits(BitsOf(value) ^ (BitsOf(a) ^ BitsOf(magnitude))); }
 
 Lane Clamp(Lane a, double lowest, double highest) { return max(min(a, highest), lowest); }
 
@@ -100,8 +98,8 @@ Lane HalfExpm1OfTwice(Lane r) {
   return MultiplyAdd(r * r, Evaluate(moved, r), r);
 }
 
-// e^(x + tail), |tail| small against 1 where x is not clamped. 2^n in two factors, each of them normal: the last product
-// rounds once into a subnormal number or infinity.
+// e^(x + tail), |tail| small against 1 where x is not clamped. 2^n in two factors, each of them normal: the last
+// product rounds once into a subnormal number or infinity.
 Lane ExpOfSum(Lane x, const Lane* tail) {
   const LaneConstants& k = ConstantsOf(x);
   auto [r, biased] = ReduceByLn2(Clamp(x, k.exp_lowest, k.exp_highest), 2 * k.exponent_bias);
@@ -113,10 +111,10 @@ Lane ExpOfSum(Lane x, const Lane* tail) {
 // A positive number is 2^exponent (1 + fraction), sqrt(1/2) <= 1 + fraction < sqrt(2).
 struct Split {
   Lane fraction, exponent;
-  Bits biased_exponent;  // the exponent that a number of the fraction 1 + fraction would be multiplied by, with its bias
+  Bits biased_exponent;
 };
 
-// `exponent_offset` is what x has been scaled by.
+// x has been scaled by 2^exponent_offset, which the exponent leaves out and the biased exponent does not.
 Split SplitNormal(Lane x, Lane exponent_offset) {
   const LaneConstants& k = ConstantsOf(x);
   double integers = static_cast<double>(uint64_t{1} << k.fraction_bits);
@@ -248,13 +246,14 @@ Lane log1p(Lane a) {
 
 Lane tanh(Lane a) {
   const LaneConstants& k = ConstantsOf(a);
-  // tanh(a) = t / (t + 1) with t = (e^(2a) - 1) / 2; no sum cancels when a is positive. a = n ln(2)/2 + r.
+  // tanh(a) = t / (1 - t) with t = (1 - e^(-2a)) / 2, -a = n ln(2)/2 + r. No sum cancels when a is positive, and 1 - t,
+  // below 1 where t / (1 + t) for the growing exponential has 1 + t above, rounds half as coarsely for small a.
   Lane magnitude = abs(a);
   const double parts[] = {0.5 * k.ln2_high, 0.5 * k.ln2_low};
-  auto [r, biased] = Reduce(min(magnitude, k.tanh_highest), 2 * kLog2E, parts, k.exponent_bias);
+  auto [r, biased] = Reduce(-min(magnitude, k.tanh_highest), 2 * kLog2E, parts, k.exponent_bias);
   Lane scale = PowerOfTwo(biased, k);
-  Lane t = MultiplyAdd(HalfExpm1OfTwice(r), scale, MultiplyAdd(scale, 0.5, Like(scale, -0.5)));
-  return OddValue(a, magnitude, t / (t + 1.0));
+  Lane t = MultiplyAdd(-HalfExpm1OfTwice(r), scale, MultiplyAdd(scale, -0.5, Like(scale, 0.5)));
+  return OddValue(a, magnitude, t / (1.0 - t));
 }
 
 Lane sigmoid(Lane a) {

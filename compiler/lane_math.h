@@ -70,8 +70,8 @@ Lane copysign(Lane magnitude, Lane sign);
 // The largest integer that is not above a. Exact for all arguments; +-Inf is itself.
 Lane floor(Lane a);
 
-// The smaller, the larger. A NaN on either side is the result; of two zeros either may be. A constant bound, which is not
-// NaN, costs one instruction on every target.
+// The smaller, the larger. A NaN on either side is the result; of two zeros either may be. A constant bound, which is
+// not NaN, costs one instruction on x86 where two variables cost three.
 Lane min(Lane a, Lane b);
 Lane min(Lane a, double b);
 Lane max(Lane a, Lane b);
@@ -107,14 +107,14 @@ Lane log1p(Lane a);
 Lane tanh(Lane a);
 
 // Returns 1 / (1 + e^-a), the logistic function.
-//   Lanes  f32, f64    Range  all; between 0 and 1, which it reaches. Results below the least normal number lose bits and
-//                      become 0 (f32: a < -88.3, f64: a < -709.4)
+//   Lanes  f32, f64    Range  all; between 0 and 1, which it reaches. Results below the least normal number lose bits
+//                      and become 0 (f32: a < -88.3, f64: a < -709.4)
 //   Error  f32 @sigmoid32@, f64 @sigmoid64@, of normal results
 Lane sigmoid(Lane a);
 
 // Return the sine and the cosine of a, in radians. sin(-a) = -sin(a) and cos(-a) = cos(a) in every bit.
-//   Lanes  f32, f64    Range  |a| <= 10^4. Beyond, the error grows with |a| until the digits mean nothing, but the result
-//                      stays in [-1, 1]; NaN for +-Inf
+//   Lanes  f32, f64    Range  |a| <= 10^4. Beyond, the error grows with |a| until the digits mean nothing, but the
+//                      result stays in [-1, 1]; NaN for +-Inf
 //   Error  f32 @sin32@, f64 @sin64@
 Lane sin(Lane a);
 Lane cos(Lane a);
@@ -125,8 +125,8 @@ Lane cos(Lane a);
 Lane erf(Lane a);
 
 // Returns a^b.
-//   Lanes  f32, f64    Range  all. A negative a has a power where b is an integer, NaN elsewhere. Zeros and infinities follow
-//                      C's pow: pow(a, 0) = pow(1, b) = 1 even for NaN, pow(0, b > 0) = 0, pow(-1, +-Inf) = 1
+//   Lanes  f32, f64    Range  all. A negative a has a power where b is an integer, NaN elsewhere. Zeros and
+//                      infinities follow C's pow: pow(a, 0) = pow(1, b) = 1 even for NaN, pow(0, b > 0) = 0
 //   Error  f32 @pow32@, f64 @pow64@; powers that are exact need not come out exact
 Lane pow(Lane a, Lane b);
 Lane pow(Lane a, double b);

@@ -1,9 +1,9 @@
 // compiler/lanes.cpp: vectors of one target: constants, formulas and sums over lanes; the operators of lane_math.h and
 // those of its functions that are an instruction or two.
 //
-// min, max and floor are chosen by what they cost. llvm.minimum orders signed zeros, which takes x86 five instructions for
-// two variables where a comparison and two selects take three, but one against a constant other than zero. llvm.floor is a
-// library call before SSE4.1, so that floor is arithmetic.
+// min, max and floor are chosen by what they cost. llvm.minimum orders signed zeros, which takes x86 five instructions
+// for two variables where a comparison and two selects take three, but one against a constant other than zero.
+// llvm.floor is a library call before SSE4.1, so that floor is arithmetic.
 
 #include "compiler/lanes.h"
 
@@ -50,9 +50,12 @@ Lane LaneBuilder::Elementwise(ir::Op op, std::span<const Lane> operands) {
   const Lane b = operands.size() > 1 ? operands[1] : Lane{};
   const Lane c = operands.size() > 2 ? operands[2] : Lane{};
   switch (op) {
-#define UNARY(Kind, text, cost, value, ...) case ir::Op::k##Kind: return value;
-#define BINARY(Kind, text, cost, value, ...) case ir::Op::k##Kind: return value;
-#define TERNARY(Kind, text, cost, value, ...) case ir::Op::k##Kind: return value;
+#define UNARY(Kind, text, cost, value, ...) \
+  case ir::Op::k##Kind: return value;
+#define BINARY(Kind, text, cost, value, ...) \
+  case ir::Op::k##Kind: return value;
+#define TERNARY(Kind, text, cost, value, ...) \
+  case ir::Op::k##Kind: return value;
 #define STRUCTURAL(Kind, text) case ir::Op::k##Kind:
 #include "ir/ops.def"
     break;

@@ -20,8 +20,8 @@
 namespace recurve {
 
 struct LaneShape {
-  int element_bytes = 4;  // 4: float, 8: double
-  int width = 8;          // lanes in a vector; 1 is a scalar
+  int element_bytes = 4;           // 4: float, 8: double
+  int width = 8;                   // lanes in a vector; 1 is a scalar
   bool fused_multiply_add = true;  // false: llvm.fmuladd, where the target has no fused instruction
 };
 

@@ -1,8 +1,8 @@
 // tests/lanes/accuracy_test.cpp: the errors that compiler/lane_math.h promises.
 //
-// A row is a function and the largest errors allowed. f32 is measured on every 997th bit pattern of the range against the
-// host's library in double, f64 on random numbers against long double. RECURVE_EXHAUSTIVE=1 in the environment measures
-// f32 on every pattern and f64 on a hundred times as many numbers, and prints what it finds (an hour).
+// A row is a function and the largest errors allowed. f32 is measured on every 997th bit pattern of the range against
+// the host's library in double, f64 on random numbers against long double. RECURVE_EXHAUSTIVE=1 in the environment
+// measures f32 on every pattern and f64 on a hundred times as many numbers, and prints what it finds (an hour).
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
@@ -51,7 +51,16 @@ const Row kRows[] = {
     {"Log1p", LIBRARY(log1p), -kInf, kInf, -kInf, kInf, {3, 3}, {3, 3}},
     {"Sqrt", LIBRARY(sqrt), -kInf, kInf, -kInf, kInf, {0.5, 0.5}, {0.51, 0.51}},
     {"Tanh", LIBRARY(tanh), -kInf, kInf, -kInf, kInf, {2.5, 2.5}, {2.5, 2.5}},
-    {"Sigmoid", lane_math::sigmoid, Sigmoid<double>, Sigmoid<long double>, -87.3, kInf, -708.3, kInf, {2.5, 2.5}, {3, 3}},
+    {"Sigmoid",
+     lane_math::sigmoid,
+     Sigmoid<double>,
+     Sigmoid<long double>,
+     -87.3,
+     kInf,
+     -708.3,
+     kInf,
+     {2.5, 2.5},
+     {3, 3}},
     {"Sin", LIBRARY(sin), -1e4, 1e4, -1e4, 1e4, {3, 3}, {3, 3}},
     {"Cos", LIBRARY(cos), -1e4, 1e4, -1e4, 1e4, {3, 3}, {3, 3}},
     {"Erf", LIBRARY(erf), -kInf, kInf, -kInf, kInf, {4, 4}, {4, 4}},
@@ -163,8 +172,7 @@ double LargestErrorOfPow(bool fused, double limit) {
     std::vector<T> y = kernel(a, b);
     for (int i = 0; i < kBlock; ++i) worst = std::max(worst, UlpError(y[i], std::pow(Wider<T>(a[i]), Wider<T>(b[i]))));
   }
-  if (IsExhaustive())
-    fmt::print("Pow f{} fused {} up to e^{}: {:.3f} ULP\n", 8 * sizeof(T), fused, limit, worst);
+  if (IsExhaustive()) fmt::print("Pow f{} fused {} up to e^{}: {:.3f} ULP\n", 8 * sizeof(T), fused, limit, worst);
   return worst;
 }
 

@@ -1,6 +1,7 @@
 // tests/lanes/library_calls_test.cpp: no formula becomes a call, on any target.
 //
-// Every elementwise row is compiled to an object file for each target that this LLVM has; an undefined symbol is a call.
+// Every elementwise row is compiled to an object file for each target that this LLVM has; an undefined symbol is a
+// call.
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>

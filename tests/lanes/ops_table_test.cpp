@@ -23,8 +23,9 @@ constexpr double kTolerance = 16;
 template <typename T>
 std::vector<T> Samples(std::mt19937_64& random) {
   using Limits = std::numeric_limits<T>;
-  std::vector<T> samples = {0, Limits::denorm_min(), Limits::min(), Limits::epsilon(), T(0.25), T(0.5), 1, T(1.5),
-                            2, 3,                    T(17.25),      80,                Limits::infinity()};
+  std::vector<T> samples = {
+      0,  Limits::denorm_min(), Limits::min(), Limits::epsilon(), T(0.25), T(0.5), 1, T(1.5), 2, 3, T(17.25),
+      80, Limits::infinity()};
   for (size_t i = 0, count = samples.size(); i < count; ++i) samples.push_back(-samples[i]);
   samples.push_back(Limits::quiet_NaN());
   std::uniform_real_distribution<T> uniform(-8, 8);

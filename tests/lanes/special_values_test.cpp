@@ -232,8 +232,9 @@ struct BoundRow {
 };
 
 TEST(MinAndMax, PropagateNanFromEitherSide) {
-  const BoundRow rows[] = {{1, 2, 1, 2},        {2, 1, 1, 2},           {kNan, 1, kNan, kNan}, {1, kNan, kNan, kNan},
-                           {-kInf, 3, -kInf, 3}, {kNan, kNan, kNan, kNan}, {-1, -2, -2, -1}};
+  const BoundRow rows[] = {{1, 2, 1, 2},          {2, 1, 1, 2},         {kNan, 1, kNan, kNan},
+                           {1, kNan, kNan, kNan}, {-kInf, 3, -kInf, 3}, {kNan, kNan, kNan, kNan},
+                           {-1, -2, -2, -1}};
   LaneKernel<float> min({.width = 8}, [](LaneBuilder&, Lane a, Lane b, Lane) { return lane_math::min(a, b); });
   LaneKernel<float> max({.width = 8}, [](LaneBuilder&, Lane a, Lane b, Lane) { return lane_math::max(a, b); });
   for (const BoundRow& row : rows) {

@@ -23,8 +23,8 @@ struct WiderType<double> {
 template <typename T>
 using Wider = typename WiderType<T>::type;
 
-// How far `result` is from `exact`. The unit is that of the least normal number for anything smaller. Infinity counts as
-// the power of two after the largest number, so that a result that overflows too early or too late is off by little.
+// How far `result` is from `exact`. The unit is that of the least normal number for anything smaller. Infinity counts
+// as the power of two after the largest number, so that a result that overflows too early or too late is off by little.
 // NaN is right only where it is expected, and then exact.
 template <typename T>
 double UlpError(T result, Wider<T> exact) {
