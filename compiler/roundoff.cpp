@@ -82,8 +82,10 @@ class Perturbation {
     Graph result;
     result.name = graph.name;
     std::vector<NodeId> map(graph.size());
+    std::vector<bool> exact(graph.size());
     for (NodeId id = 0; id < graph.size(); ++id) {
       Node node = graph[id];
+      exact[id] = IsExact(node, exact);
       for (NodeId& arg : node.args) arg = map[arg];
       if (node.op == Op::kScan) {
         ir::ScanAttr attr = node.As<ir::ScanAttr>();
@@ -91,13 +93,22 @@ class Perturbation {
         node.attr = std::move(attr);
       }
       map[id] = result.Add(node);
-      if (Expr size = ErrorSize(result, map[id])) map[id] = Move(result.At(map[id]), size).id();
+      if (exact[id]) continue;
+      if (Expr size = ErrorSize(result, map[id])) map[id] = Move(result.At(map[id]), size, node.op).id();
     }
     for (const ir::Output& output : graph.outputs()) result.AddOutput(output.name, map[output.node]);
     return result;
   }
 
  private:
+  // Arithmetic on constants alone is not moved: an exponent such as 2 - 1 is a whole number, and a negative base has no
+  // power with an exponent beside it.
+  static bool IsExact(const Node& node, const std::vector<bool>& exact) {
+    if (node.op == Op::kConstant) return true;
+    if (node.op == Op::kInput || node.op == Op::kScan || node.op == Op::kExtent || node.args.empty()) return false;
+    return std::ranges::all_of(node.args, [&](NodeId arg) { return exact[arg]; });
+  }
+
   // The value whose `unit_` multiple is the rounding error of a node's result; empty where nothing is rounded.
   Expr ErrorSize(Graph& graph, NodeId id) {
     const Node node = graph[id];
@@ -129,11 +140,11 @@ class Perturbation {
     return product;
   }
 
-  // `value` moved by up to unit_ * size. The sine of a large multiple is as good as random, and the same for the same
-  // value, as rounding is.
-  Expr Move(Expr value, Expr size) {
-    phase_ += 0.7548776662466927;
-    return value + size * (Sin(value * 1e9 + phase_) * unit_);
+  // `value` moved by up to unit_ * size. The sine of a large multiple is as good as random. It depends on nothing but
+  // the operation and its result, as rounding does: a value that the adjoint computes again is the same value again.
+  Expr Move(Expr value, Expr size, Op op) {
+    const double phase = phase_ + 0.7548776662466927 * static_cast<double>(op);
+    return value + size * (Sin(value * 1e9 + phase) * unit_);
   }
 
   const ir::Bindings& bindings_;

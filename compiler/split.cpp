@@ -51,7 +51,7 @@ Graph BackwardProgram(const Graph& joint, std::span<const NodeId> tape, int prim
   std::vector<bool> needed = NeededBy(joint, gradients, stored);
   NodeMap map = EmptyMap(joint);
   for (NodeId id : joint.inputs()) {
-    if (needed[id]) map[id] = CopyNode(joint, id, map, backward);
+    if (needed[id] || HasRole(joint, id, Role::kAdjoint)) map[id] = CopyNode(joint, id, map, backward);
   }
   for (size_t i = 0; i < tape.size(); ++i) {
     map[tape[i]] = AddInputOfType(backward, "tape" + std::to_string(i), Role::kTape, joint.type(tape[i]),

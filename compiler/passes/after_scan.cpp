@@ -37,7 +37,7 @@ void AfterScan::UpdateAvailable() {
   available_.assign(body.size(), false);
   part_of_.assign(body.size(), {});
   for (NodeId id = 0; id < body.size(); ++id) {
-    if (!is_stacked_[id] || body[id].op != Op::kConcat) continue;
+    if (!is_stacked_[id] || moved_[id] || body[id].op != Op::kConcat) continue;
     Part part{.concat = id, .axis = body[id].As<ir::ConcatAttr>().axis};
     for (NodeId arg : body[id].args) {
       part_of_[arg] = part;
