@@ -13,7 +13,7 @@
 namespace recurve {
 namespace {
 
-constexpr int kSpins = 4000;  // some tens of microseconds
+constexpr int kSpins = 2000;  // some tens of microseconds
 
 void Pause() {
 #if defined(__x86_64__) || defined(__i386__)
@@ -23,14 +23,26 @@ void Pause() {
 #endif
 }
 
-// Returns when `word` has reached `value`. Counts only rise, and wrap around.
-void SpinUntil(const std::atomic<uint32_t>& word, uint32_t value) {
-  for (int i = 0; static_cast<int32_t>(word.load(std::memory_order_acquire) - value) < 0; ++i) {
-    if (i < kSpins)
-      Pause();
-    else
-      std::this_thread::yield();
+// Counts only rise, and wrap around.
+bool HasReached(uint32_t count, uint32_t goal) { return static_cast<int32_t>(count - goal) >= 0; }
+
+// Returns when `word` has reached `goal`: watches it for a moment, then sleeps. Where members outnumber idle processors
+// the one that is waited for needs this one's, and a sleeper is back sooner than one that has yielded.
+void WaitUntil(const std::atomic<uint32_t>& word, uint32_t goal) {
+  for (int i = 0; i < kSpins; ++i) {
+    if (HasReached(word.load(std::memory_order_acquire), goal)) return;
+    Pause();
   }
+  for (;;) {
+    const uint32_t seen = word.load(std::memory_order_acquire);
+    if (HasReached(seen, goal)) return;
+    word.wait(seen, std::memory_order_acquire);
+  }
+}
+
+void Announce(std::atomic<uint32_t>& word, uint32_t value) {
+  word.store(value, std::memory_order_release);
+  word.notify_all();  // no system call unless somebody sleeps
 }
 
 void PinToProcessor(pthread_t thread, size_t index) {
@@ -70,20 +82,18 @@ struct Team::Contents {
     Member& member = self.members[view->index];
     const uint32_t goal = ++member.barriers;
     if (view->index != 0) {
-      member.arrived.store(goal, std::memory_order_release);
-      SpinUntil(self.released, goal);
+      Announce(member.arrived, goal);
+      WaitUntil(self.released, goal);
       return;
     }
-    for (size_t i = 1; i < self.members.size(); ++i) SpinUntil(self.members[i].arrived, goal);
-    self.released.store(goal, std::memory_order_release);
+    for (size_t i = 1; i < self.members.size(); ++i) WaitUntil(self.members[i].arrived, goal);
+    Announce(self.released, goal);
   }
 
   // A started member's life: wait for a run, take part, meet at the barrier that ends it.
   void Serve(size_t index) {
-    for (uint32_t seen = 0;;) {
-      for (int i = 0; i < kSpins && runs.load(std::memory_order_acquire) == seen; ++i) Pause();
-      runs.wait(seen, std::memory_order_acquire);
-      ++seen;
+    for (uint32_t run = 1;; ++run) {
+      WaitUntil(runs, run);
       if (is_ending) return;
       entry->run(members[index].slots.data());
       Barrier(&members[index].view);
@@ -103,8 +113,7 @@ Team::Team(std::unique_ptr<Contents> contents) : contents_(std::move(contents)) 
 
 Team::~Team() {
   contents_->is_ending = true;
-  contents_->runs.fetch_add(1, std::memory_order_release);
-  contents_->runs.notify_all();
+  Announce(contents_->runs, contents_->runs + 1);
   for (std::thread& thread : contents_->threads) thread.join();
 }
 
@@ -146,8 +155,7 @@ void Team::Run(const recurve_entry& entry, std::span<const uintptr_t> slots) {
     return;
   }
   contents.entry = &entry;
-  contents.runs.fetch_add(1, std::memory_order_release);
-  contents.runs.notify_all();
+  Announce(contents.runs, contents.runs + 1);
   entry.run(contents.members[0].slots.data());
   Contents::Barrier(&contents.members[0].view);
 }

@@ -8,7 +8,7 @@
 //   session.UseTeam(*team);
 //
 // One run at a time: a second thread that calls Run waits for the first. Barriers spin for a bounded time and then
-// yield, because two spinners on one core would cost a scheduler tick each.
+// sleep, because two spinners on one core would cost a scheduler tick each.
 
 #ifndef RECURVE_RUNTIME_TEAM_H_
 #define RECURVE_RUNTIME_TEAM_H_

@@ -37,7 +37,8 @@ TEST(Vocabulary, TakesAnyBytes) {
        {text, std::string("\xe2\x82"), std::string("\xed\xa0\x80"), std::string("\xc0\x80")}) {
     const Vocabulary vocabulary = Vocabulary::Of(part);
     std::string decoded;
-    for (const int32_t token : *vocabulary.Encode(part)) decoded += vocabulary.Decode(token);
+    const auto tokens = *vocabulary.Encode(part);
+    for (const int32_t token : tokens) decoded += vocabulary.Decode(token);
     EXPECT_EQ(decoded, part);
     EXPECT_EQ(*Vocabulary::Deserialize(vocabulary.Serialize()), vocabulary);
   }

@@ -59,7 +59,8 @@ TEST(Session, GradientIsTheSlopeOfTheLoss) {
 TEST(Session, AdjointThatNobodyAskedForIsZero) {
   Session session = ReadySession(ElementType::kF32);
   ASSERT_TRUE(session.Forward() && session.Backward());
-  for (const double value : *session.Get("P_adj")) EXPECT_EQ(value, 0);
+  const auto values = *session.Get("P_adj");
+  for (const double value : values) EXPECT_EQ(value, 0);
 }
 
 TEST(Session, ForwardAndInferenceAgree) {
@@ -91,7 +92,8 @@ TEST(Session, ChangedParameterIsPackedAgain) {
 TEST(Session, OutputThatIsNotWantedStaysAsItWas) {
   Session session = ReadySession(ElementType::kF32);
   ASSERT_TRUE(session.Fill("prediction", -7) && session.Want("prediction", false) && session.Forward());
-  for (const double value : *session.Get("prediction")) EXPECT_EQ(value, -7);
+  const auto values = *session.Get("prediction");
+  for (const double value : values) EXPECT_EQ(value, -7);
 }
 
 TEST(Session, BoundMemoryIsReadAndWritten) {
@@ -126,7 +128,8 @@ TEST(Session, GrowsAndShrinks) {
 TEST(Session, ResizedTensorBecomesZero) {
   Session session = ReadySession(ElementType::kF32);
   ASSERT_TRUE(session.SetExtent("T", 4));
-  for (const double value : *session.Get("x")) EXPECT_EQ(value, 0);
+  const auto values = *session.Get("x");
+  for (const double value : values) EXPECT_EQ(value, 0);
 }
 
 TEST(Session, TeamGivesTheSameBits) {
