@@ -14,7 +14,7 @@ namespace {
 // Dark for the data, then colours that differ in lightness too (Okabe & Ito 2008, readable with any colour vision).
 constexpr std::array<std::string_view, 6> kColours = {"#30343b", "#d55e00", "#0072b2", "#009e73", "#cc79a7", "#e69f00"};
 
-constexpr double kLeft = 64, kRight = 20, kTop = 64, kBottom = 52;  // margins
+constexpr double kLeft = 64, kRight = 20, kTop = 72, kBottom = 52;  // margins
 
 std::string Escaped(std::string_view text) {
   std::string result;
@@ -118,7 +118,7 @@ std::string Draw(const Plot& plot) {
     const double from = std::clamp(x.At(*plot.shade_from), kLeft, right);
     svg += fmt::format("<rect x=\"{:.1f}\" y=\"{:.1f}\" width=\"{:.1f}\" height=\"{:.1f}\" fill=\"#f1f3f6\"/>\n", from,
                        kTop, right - from, bottom - kTop);
-    svg += Text(from + 6, kTop + 15, "fill=\"#80868f\"", plot.shade_label);
+    svg += Text((from + right) / 2, kTop - 6, "text-anchor=\"middle\" fill=\"#80868f\"", plot.shade_label);
   }
   for (const double tick : Ticks(y.low, y.high, 6)) {
     svg += Segment(kLeft, y.At(tick), right, y.At(tick), "stroke=\"#e2e5ea\"");
