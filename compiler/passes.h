@@ -36,7 +36,7 @@ ir::Graph Sink(const ir::Graph& graph);
 // Turns a carry that is only ever added to into stacked terms and a sum over time after the scan; a sum of
 // contractions becomes one contraction over time and batch.
 ir::Graph DeferSums(const ir::Graph& graph);
-// Merges contractions that share an operand and have joinable others where that leaves one product instead of many.
+// Adds before contracting: a sum of contractions that share an operand is one contraction of a sum.
 ir::Graph MergeContractions(const ir::Graph& graph);
 
 std::span<const Pass> Passes();

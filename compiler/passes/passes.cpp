@@ -17,7 +17,7 @@ constexpr Pass kPasses[] = {
     {"hoist", "compute before a scan what does not depend on its carry", Hoist},
     {"defer_sums", "sum over time after a scan instead of in a carry", DeferSums},
     {"sink", "compute after a scan the products that its carry does not depend on", Sink},
-    {"merge_contractions", "one product instead of several that share an operand", MergeContractions},
+    {"merge_contractions", "one product instead of a sum of products that share an operand", MergeContractions},
     {"simplify_moved", "simplify once more, after the moves", Simplify},
     {"share_moved", "share once more, after the moves", Share},
     {"prune_moved", "prune once more, after the moves", Prune},

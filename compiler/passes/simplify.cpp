@@ -4,6 +4,7 @@
 // runs after differentiation: it drops stop_gradient, which means nothing any more.
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "compiler/graph_util.h"
@@ -63,6 +64,10 @@ Graph SimplifyNodes(const Graph& graph) {
   to.name = graph.name;
   NodeMap map = EmptyMap(graph);
   std::vector<int> uses = UseCounts(graph);
+  std::vector<std::vector<const Node*>> readers(graph.size());
+  for (NodeId id = 0; id < graph.size(); ++id) {
+    for (NodeId arg : graph[id].args) readers[arg].push_back(&graph[id]);
+  }
   for (NodeId id = 0; id < graph.size(); ++id) {
     Node node = graph[id];
     std::vector<bool> sole_reader;
@@ -74,7 +79,8 @@ Graph SimplifyNodes(const Graph& graph) {
       auto& attr = std::get<ir::ScanAttr>(node.attr);
       attr.body = std::make_shared<const Graph>(SimplifyNodes(*attr.body));
     }
-    if (Expr simpler = SimplifyNode({to, node, std::move(sole_reader)})) {
+    if (Expr simpler =
+            SimplifyNode({to, node, std::move(sole_reader), readers[id], uses[id] > std::ssize(readers[id])})) {
       map[id] = simpler.id();
       if (to[map[id]].label.empty()) to.SetLabel(map[id], node.label);
     } else {

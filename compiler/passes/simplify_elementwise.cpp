@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -165,11 +166,60 @@ Expr AddConcats(const Site& site) {
   return Concat(parts, a.As<ir::ConcatAttr>().axis);
 }
 
+// The node computed piece by piece along an axis; the pieces end at `boundaries`.
+Expr InPieces(const Site& site, int axis, const std::vector<int64_t>& boundaries) {
+  std::vector<Expr> parts;
+  for (size_t i = 0; i + 1 < boundaries.size(); ++i) {
+    std::vector<Expr> operands;
+    for (size_t k = 0; k < site.node.args.size(); ++k) {
+      operands.push_back(Slice(site.arg(k), axis, boundaries[i], boundaries[i + 1] - boundaries[i]));
+    }
+    parts.push_back(Elementwise(site.node.op, operands));
+  }
+  return Concat(parts, axis);
+}
+
+// An operation on a concat that nothing else reads is one on each of its parts, which then is an operation between
+// values of one width, gate by gate.
+Expr MoveBelowConcat(const Site& site) {
+  std::optional<int> axis;
+  std::vector<int64_t> boundaries;
+  for (size_t i = 0; i < site.node.args.size(); ++i) {
+    if (site.maker(i).op != Op::kConcat) continue;
+    std::vector<int64_t> own = BoundariesOf(site.graph, site.maker(i));
+    int own_axis = site.maker(i).As<ir::ConcatAttr>().axis;
+    if (!site.sole_reader[i] || (axis && (own_axis != *axis || own != boundaries))) return {};
+    axis = own_axis;
+    boundaries = std::move(own);
+  }
+  return axis ? InPieces(site, *axis, boundaries) : Expr();
+}
+
+// An output of which the graph itself reads only slices is the concat of the slices, each computed for itself.
+Expr ComputeAsRead(const Site& site) {
+  if (!site.is_output || site.readers.size() < 2) return {};
+  std::optional<int> axis;
+  std::vector<int64_t> boundaries = {0}, ends;
+  for (const Node* reader : site.readers) {
+    if (reader->op != Op::kSlice || (axis && *axis != reader->As<ir::SliceAttr>().axis)) return {};
+    const auto& slice = reader->As<ir::SliceAttr>();
+    axis = slice.axis;
+    if (slice.start != 0) boundaries.push_back(slice.start);
+    ends.push_back(slice.start + reader->type.shape[*axis].extent);
+  }
+  boundaries.push_back(site.node.type.shape[*axis].extent);
+  std::ranges::sort(boundaries);
+  std::ranges::sort(ends);
+  // The slices end where the next begins.
+  if (!std::ranges::equal(std::span(boundaries).subspan(1), ends)) return {};
+  return InPieces(site, *axis, boundaries);
+}
+
 }  // namespace
 
 Expr SimplifyElementwise(const Site& site) {
   for (auto rule : {FoldConstants, DropNeutralOperand, MultiplyByReciprocal, SelectKnown, AbsorbNegations,
-                    MoveBelowBroadcast, AddConcats}) {
+                    MoveBelowBroadcast, AddConcats, MoveBelowConcat, ComputeAsRead}) {
     if (Expr simpler = rule(site)) return simpler;
   }
   return {};

@@ -22,7 +22,9 @@ namespace recurve {
 struct Site {
   ir::Graph& graph;
   const ir::Node& node;
-  std::vector<bool> sole_reader;  // for each operand whether no other node reads it
+  std::vector<bool> sole_reader;         // for each operand whether no other node reads it
+  std::vector<const ir::Node*> readers;  // of the node's result
+  bool is_output = false;                // whether an output of the graph reads it, too
 
   ir::Expr arg(size_t i) const { return graph.At(node.args[i]); }
   const ir::Node& maker(size_t i) const { return graph[node.args[i]]; }

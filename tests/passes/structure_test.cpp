@@ -105,48 +105,6 @@ TEST(NestedCore, GradientIsOneContractionOverBothTimes) {
   EXPECT_EQ(core.type(core[gradient].args[0]).rank(), 4);
 }
 
-// A recurrent cell with a matrix for each gate: two projections become one, of which the body reads two slices.
-TEST(SeparateWeights, AreProjectedTogether) {
-  auto graph = ir::ReadText(R"(graph separate {
-    %x = input data [T, B, 3]
-    %W1 = input parameter [4, 3]
-    %W2 = input parameter [4, 3]
-    %b1 = input parameter [4]
-    %b2 = input parameter [4]
-    %U = input parameter [4, 4]
-    %h0 = input state [B, 4]
-    %s = scan T carries(%h0) sequences(%x) invariants(%W1, %W2, %b1, %b2, %U) {
-      %h = input carry [B, 4]
-      %x = input element [B, 3]
-      %W1 = input invariant [4, 3]
-      %W2 = input invariant [4, 3]
-      %b1 = input invariant [4]
-      %b2 = input invariant [4]
-      %U = input invariant [4, 4]
-      %p = contract "bi,oi->bo" %x, %W1 : [B, 4]
-      %q = contract "bi,oi->bo" %x, %W2 : [B, 4]
-      %u = contract "bi,oi->bo" %h, %U : [B, 4]
-      %c = broadcast %b1 axes=[1] : [B, 4]
-      %d = broadcast %b2 axes=[1] : [B, 4]
-      %e = add %p, %c : [B, 4]
-      %e2 = add %e, %u : [B, 4]
-      %f = add %q, %u : [B, 4]
-      %g = add %f, %d : [B, 4]
-      %k = sigmoid %e2 : [B, 4]
-      %l = tanh %g : [B, 4]
-      %m = mul %k, %l : [B, 4]
-      return next h' = %m
-    }
-    %y = result %s 0 : [B, 4]
-    return hT = %y
-  })");
-  ASSERT_TRUE(graph) << graph.error().message;
-  Graph core = RunPasses(*graph);
-  EXPECT_EQ(Contractions(core), Labels{"tbi,oi->tbo"});
-  ASSERT_EQ(Scans(core).size(), 1);
-  EXPECT_EQ(Scans(core)[0]->As<ir::ScanAttr>().sequences, 1);
-}
-
 // Nothing is left to do for passes that have run: they run once, whatever the order they enable each other in.
 TEST(RunPasses, LeavesNothingToDo) {
   for (const Graph& primal : {Elman(false), Lstm(true), Nested()}) {
