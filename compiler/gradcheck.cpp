@@ -145,6 +145,8 @@ std::expected<void, Error> SetArguments(Session& session, const Trial& trial) {
   for (size_t i = 0; i < trial.arguments.size(); ++i) {
     const auto& [name, role, init, classes] = trial.joint[trial.joint.inputs()[i]].As<ir::InputAttr>();
     const std::vector<double>& values = trial.arguments[i].values;
+    // A weight that no gradient depends on is not asked for.
+    if (role == ir::Role::kAdjoint && session.FindTensor(name) == nullptr) continue;
     if (role != ir::Role::kParameter && role != ir::Role::kConstant) {
       if (auto done = session.Set(name, values); !done) return done;
     } else if (session.program().element() == ElementType::kF32) {

@@ -31,7 +31,7 @@ namespace recurve {
 double UnitRoundoff(Precision precision);
 
 // The graph in which every rounded value is moved by up to `unit` times its rounding error's size, in a direction
-// that depends on the value, the node and `seed`. `bindings` give the lengths of sums over symbolic axes.
+// that depends on the value, the operation and `seed`. `bindings` give the lengths of sums over symbolic axes.
 ir::Graph PerturbRoundoff(const ir::Graph& graph, const ir::Bindings& bindings, double unit, uint64_t seed);
 
 // For each output of `graph` at `inputs`, how far any of its elements may lie from the interpreter's. `draws` >= 1.
