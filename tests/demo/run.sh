@@ -63,8 +63,8 @@ awk -F, 'FNR == NR { from_c[NR] = $1; count = NR; next }
   END { printf "sunspots: %d forecasts, largest difference %g\n", row, largest; exit !(row == count && row > 0 && largest < 1e-3) }' \
   "$out/sunspots-from-c.txt" "$out/sunspots-forecast.csv" || die "the exported object forecasts something else"
 
-symbols=$(sed -n 's/.*"extents":"[^"]*V=\([0-9]*\).*/\1/p' "$out/characters.safetensors" | head -n 1)
-build_c "$characters/characters.cell" characters -D E=32 -D H=128 -D V="$symbols"
+symbols=$(grep -ao '"extents":"[^"]*"' "$out/characters.safetensors" | grep -o 'V=[0-9]*')
+build_c "$characters/characters.cell" characters -D E=32 -D H=128 -D "$symbols"
 "$out/characters" "$out/characters.safetensors" "$text" 'The ' 200 >"$out/characters-from-c.txt"
 "$recurve" sample "$characters/characters.cell" characters --weights="$out/characters.safetensors" \
   --prompt='The ' --length=200 --temperature=0 >"$out/characters-greedy.txt"

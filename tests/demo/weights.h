@@ -1,4 +1,4 @@
-/* tests/demo/weights.h: reads trained weights in C99, as small as it can be.
+/* tests/demo/weights.h: reads trained weights in C11, as small as it can be.
  *
  * A safetensors file is the length of a header (8 bytes, little endian), the header (JSON) and the values. The files that
  * `recurve train` writes have no spaces or escapes in the parts that are looked for here; a reader for any file wants a
@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void fail(const char *what, const char *name) {
+static _Noreturn void fail(const char *what, const char *name) {
   fprintf(stderr, "%s: %s\n", what, name);
   exit(2);
 }
@@ -42,8 +42,9 @@ static struct weights read_weights(const char *path) {
   size_t bytes;
   uint64_t length;
   char *contents = read_file(path, &bytes);
+  if (bytes < 8) fail("not a safetensors file", path);
   memcpy(&length, contents, 8);
-  if (bytes < 8 || length > bytes - 8) fail("not a safetensors file", path);
+  if (length > bytes - 8) fail("not a safetensors file", path);
   weights.header = (char *)malloc(length + 1);
   if (weights.header == NULL) fail("no memory for", path);
   memcpy(weights.header, contents + 8, length);
