@@ -1,0 +1,235 @@
+// tests/codegen/kernel_test.cpp: what compiled kernels promise beside their values: the same bits for any number of
+// threads and any split of a sequence into steps, null arguments, and every remainder of rows, units and terms.
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "compiler/compile.h"
+#include "compiler/gradcheck.h"
+#include "frontend/frontend.h"
+#include "ir/builder.h"
+#include "runtime/session.h"
+
+namespace recurve {
+namespace {
+
+using Extents = std::map<std::string, int64_t, std::less<>>;
+
+ir::Graph GraphOf(const std::string& source, const std::string& entry, const Extents& extents) {
+  frontend::LoadResult loaded = frontend::Load(entry, source);
+  EXPECT_TRUE(loaded.program) << loaded.messages;
+  frontend::BuildResult built = frontend::Build(*loaded.program, entry, extents);
+  EXPECT_TRUE(built.graph) << built.messages;
+  return *std::move(built.graph);
+}
+
+// A library cell as a model of one scan, so that the library's text need not be read.
+ir::Graph LibraryCell(const std::string& cell, int64_t inputs, int64_t units) {
+  return GraphOf(fmt::format("model m(I, H) {{\n  input x: [I] over T\n  y = scan {}(H=H) over x\n  output y\n}}\n", cell), "m",
+                 {{"I", inputs}, {"H", units}});
+}
+
+Program Compiled(const ir::Graph& graph, Precision precision = Precision::kF32) {
+  auto program = CompileToMemory(graph, {.precision = precision});
+  EXPECT_TRUE(program) << program.error().message;
+  return *std::move(program);
+}
+
+// Uniform numbers in every real tensor that is given from outside, and adjoints of every output.
+void FillArguments(Session& session, uint64_t seed) {
+  uint64_t stream = seed;
+  for (const recurve_slot* slot : session.tensors()) {
+    bool given = slot->kind == RECURVE_SLOT_INPUT || slot->kind == RECURVE_SLOT_STATE || slot->kind == RECURVE_SLOT_ADJOINT;
+    if (!given || slot->is_index) continue;
+    auto values = session.Tensor<float>(slot->name);
+    ASSERT_TRUE(values) << values.error().message;
+    for (float& value : *values) {
+      stream = stream * 6364136223846793005u + 1442695040888963407u;
+      value = static_cast<float>(static_cast<double>(stream >> 40) / (1 << 24)) - 0.5f;
+    }
+  }
+}
+
+// Every output and gradient of one forward and backward pass.
+std::map<std::string, std::vector<double>> Results(Session& session) {
+  EXPECT_TRUE(session.Forward());
+  EXPECT_TRUE(session.Backward());
+  std::map<std::string, std::vector<double>> results;
+  for (const recurve_slot* slot : session.tensors()) {
+    if (slot->kind == RECURVE_SLOT_OUTPUT) results[slot->name] = *session.Get(slot->name);
+  }
+  return results;
+}
+
+struct Sizes {
+  int64_t inputs, units;
+  size_t steps, batch;
+};
+
+class Threads : public testing::TestWithParam<std::tuple<std::string, Sizes>> {};
+
+TEST_P(Threads, GiveTheSameBits) {
+  const auto& [cell, sizes] = GetParam();
+  Program program = Compiled(LibraryCell(cell, sizes.inputs, sizes.units));
+  std::map<std::string, std::vector<double>> expected;
+  for (size_t threads : {1, 2, 3}) {
+    Session session(program);
+    ASSERT_TRUE(session.SetExtent("T", sizes.steps));
+    ASSERT_TRUE(session.SetExtent("B", sizes.batch));
+    ASSERT_TRUE(session.Initialize(7));
+    FillArguments(session, 3);
+    if (threads > 1) {
+      auto team = Team::Start(threads);
+      ASSERT_TRUE(team);
+      session.UseTeam(*team);
+    }
+    std::map<std::string, std::vector<double>> results = Results(session);
+    if (threads == 1) expected = results;
+    EXPECT_EQ(results, expected) << threads << " threads";
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Codegen, Threads,
+                         testing::Combine(testing::Values("lstm", "gru", "layernorm_lstm"),
+                                          testing::Values(Sizes{5, 8, 3, 1}, Sizes{33, 40, 6, 9}, Sizes{16, 64, 4, 35})));
+
+TEST(Step, RepeatedIsInference) {
+  Program program = Compiled(GraphOf("cell pair(I, H) {\n  input x: [I]\n  state h: [H], g: [H]\n  param W: [H, I], U: [H, H]\n"
+                                     "  h' = tanh(W @ x + U @ g)\n  g' = h\n  output h' + g\n}\n",
+                                     "pair", {{"I", 3}, {"H", 11}}));
+  constexpr size_t kSteps = 7;
+  Session session(program);
+  ASSERT_TRUE(session.SetExtent("T", kSteps));
+  ASSERT_TRUE(session.Initialize(1));
+  FillArguments(session, 5);
+  ASSERT_TRUE(session.Inference());
+  std::vector<double> x = *session.Get("x"), y = *session.Get("y");
+
+  Stream stream(session.shared_parameters());
+  ASSERT_TRUE(stream.Set("h", *session.Get("h0")));
+  ASSERT_TRUE(stream.Set("g", *session.Get("g0")));
+  for (size_t t = 0; t < kSteps; ++t) {
+    ASSERT_TRUE(stream.Set("x", std::span(x).subspan(t * 3, 3)));
+    ASSERT_TRUE(stream.Step());
+    std::vector<double> expected(y.begin() + t * 11, y.begin() + (t + 1) * 11);
+    EXPECT_EQ(*stream.Get("y"), expected) << "step " << t;
+  }
+  EXPECT_EQ(*stream.Get("h"), *session.Get("hT"));
+  EXPECT_EQ(*stream.Get("g"), *session.Get("gT"));
+}
+
+TEST(NullArguments, AreZeroAdjointsAndUnwantedOutputs) {
+  Program program = Compiled(LibraryCell("gru", 4, 12));
+  Session all(program), some(program);
+  for (Session* session : {&all, &some}) {
+    ASSERT_TRUE(session->SetExtent("T", 5));
+    ASSERT_TRUE(session->SetExtent("B", 3));
+    ASSERT_TRUE(session->Initialize(2));
+  }
+  std::string final_state, final_adjoint;
+  for (const recurve_slot* slot : all.tensors()) {
+    std::string name = slot->name;
+    if (name.ends_with("hT")) final_state = name;
+    if (name.ends_with("hT_adj")) final_adjoint = name;
+  }
+  for (Session* session : {&all, &some}) {
+    FillArguments(*session, 9);
+    ASSERT_TRUE(session->Fill(final_adjoint, 0));
+  }
+  ASSERT_TRUE(some.Want(final_state, false));
+  ASSERT_TRUE(some.Want("x_adj", false));
+  std::map<std::string, std::vector<double>> expected = Results(all);
+  ASSERT_TRUE(some.Forward());
+  ASSERT_TRUE(some.Backward());
+  for (const auto& [name, values] : expected) {
+    if (name != final_state && name != "x_adj") EXPECT_EQ(*some.Get(name), values) << name;
+  }
+}
+
+// Rows, units and summed terms around every block size of the plan: register tiles, row blocks, vectors and their
+// tails, and slices of a long sum.
+class Remainders : public testing::TestWithParam<Sizes> {};
+
+TEST_P(Remainders, AgreeWithTheInterpreter) {
+  const Sizes& sizes = GetParam();
+  for (Precision precision : {Precision::kF32, Precision::kF64}) {
+    ir::Graph graph = LibraryCell("gru_reset_before", sizes.inputs, sizes.units);
+    Trial trial = MakeTrial(graph, {{"T", static_cast<int64_t>(sizes.steps)}, {"B", static_cast<int64_t>(sizes.batch)}}, 11);
+    auto compiled = ErrorsOf(Compiled(graph, precision), trial);
+    ASSERT_TRUE(compiled) << compiled.error().message;
+    for (size_t k = 0; k < compiled->errors.size(); ++k) {
+      EXPECT_LE(compiled->errors[k], compiled->tolerances[k]) << trial.joint.outputs()[k].name;
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Codegen, Remainders,
+                         testing::Values(Sizes{1, 1, 1, 1}, Sizes{1, 7, 2, 5}, Sizes{9, 8, 3, 2}, Sizes{3, 31, 2, 13},
+                                         Sizes{40, 33, 2, 65}, Sizes{7, 20, 90, 6}, Sizes{2, 9, 300, 1}),
+                         [](const auto& info) {
+                           const Sizes& s = info.param;
+                           return fmt::format("T{}B{}I{}H{}", s.steps, s.batch, s.inputs, s.units);
+                         });
+
+// Contractions of every form: batched, inner, outer, with several axes of rows, columns and terms.
+class Contractions : public testing::TestWithParam<const char*> {};
+
+TEST_P(Contractions, AgreeWithTheInterpreter) {
+  const std::map<char, ir::Dim> extents{{'t', ir::Dim("T")}, {'b', ir::Dim("B")}, {'i', 5}, {'j', 3}, {'k', 9}, {'o', 12}};
+  ir::ContractAttr labels;
+  std::string text = GetParam();
+  labels.lhs = text.substr(0, text.find(','));
+  labels.rhs = text.substr(text.find(',') + 1, text.find("->") - text.find(',') - 1);
+  labels.out = text.substr(text.find("->") + 2);
+  for (bool weights : {false, true}) {  // the right side as data or as a parameter
+    auto shape = [&](const std::string& axes) {
+      ir::Shape result;
+      for (char axis : axes) result.push_back(extents.at(axis));
+      return result;
+    };
+    if (weights && labels.rhs.find_first_of("tb") != std::string::npos) continue;
+    ir::Graph graph;
+    graph.name = "contraction";
+    ir::Expr a = graph.AddInput("a", ir::Role::kData, shape(labels.lhs));
+    ir::Expr b = graph.AddInput("b", weights ? ir::Role::kParameter : ir::Role::kData, shape(labels.rhs));
+    graph.AddOutput("y", ir::Tanh(ir::Contract(a, b, labels)));
+    ir::Bindings sizes;
+    for (const std::string& axis : ir::SymbolicAxes(graph)) sizes[axis] = axis == "T" ? 4 : 3;
+    Trial trial = MakeTrial(graph, sizes, 5);
+    auto compiled = ErrorsOf(Compiled(graph), trial);
+    ASSERT_TRUE(compiled) << compiled.error().message;
+    for (size_t k = 0; k < compiled->errors.size(); ++k) {
+      EXPECT_LE(compiled->errors[k], compiled->tolerances[k]) << trial.joint.outputs()[k].name << " weights=" << weights;
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Codegen, Contractions,
+                         testing::Values("bi,oi->bo", "bi,io->bo", "tbi,oi->tbo", "tbo,tbi->oi", "bi,bi->b", "bi,bj->bij",
+                                         "bij,bj->bi", "bij,bjk->bik", "bi,oji->boj", "bij,oij->bo", "tbi,tbi->b",
+                                         "ib,oi->bo", "bi,oi->ob", "i,i->", "i,oi->o", "bi,bko->biko", "tbij,tbj->ti"));
+
+TEST(Scatter, AddsWhatMeets) {
+  ir::Graph graph;
+  graph.name = "embedding";
+  ir::Expr tokens = graph.AddIndexInput("tokens", ir::Role::kData, {ir::Dim("T"), ir::Dim("B")}, 3);
+  ir::Expr table = graph.AddInput("table", ir::Role::kParameter, {3, 10});
+  graph.AddOutput("y", ir::Gather(table, tokens));
+  Program program = Compiled(graph);
+  Session session(program);
+  ASSERT_TRUE(session.SetExtent("T", 2));
+  ASSERT_TRUE(session.SetExtent("B", 2));
+  ASSERT_TRUE(session.Set("tokens", std::vector<double>{2, 0, 2, 2}));
+  ASSERT_TRUE(session.Fill("y_adj", 1.5));
+  ASSERT_TRUE(session.Forward());
+  ASSERT_TRUE(session.Backward());
+  std::vector<double> expected(30, 0.0);
+  std::fill(expected.begin(), expected.begin() + 10, 1.5);
+  std::fill(expected.begin() + 20, expected.end(), 4.5);
+  EXPECT_EQ(*session.Get("table_adj"), expected);
+}
+
+}  // namespace
+}  // namespace recurve

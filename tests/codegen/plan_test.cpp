@@ -1,0 +1,132 @@
+// tests/codegen/plan_test.cpp: what the plan decides for cells whose best form is known.
+
+#include "compiler/plan.h"
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "compiler/compile.h"
+#include "compiler/plan_tile.h"
+#include "frontend/frontend.h"
+
+namespace recurve {
+namespace {
+
+constexpr TargetFacts kAvx2{.vector_bytes = 32, .vector_registers = 16, .vectors_of_f64 = true, .fused_multiply_add = true};
+constexpr TargetFacts kAvx512{.vector_bytes = 64, .vector_registers = 32, .vectors_of_f64 = true, .fused_multiply_add = true};
+
+// The plan of one entry of a library cell.
+Plan PlanOf(const std::string& cell, const std::string& entry, const TargetFacts& machine) {
+  std::string source = fmt::format("model m(I, H) {{\n  input x: [I] over T\n  y = scan {}(H=H) over x\n  output y\n}}\n", cell);
+  frontend::LoadResult loaded = frontend::Load("m", source);
+  EXPECT_TRUE(loaded.program) << loaded.messages;
+  ir::Graph graph = *frontend::Build(*loaded.program, "m", {{"I", 64}, {"H", 128}}).graph;
+  Programs programs = Lower(graph, {});
+  std::vector<EntryGraph> entries{{"forward", programs.forward}};
+  if (entry == "backward") entries.push_back({"backward", programs.backward});
+  entries.push_back({"pack", programs.pack});
+  return MakePlan("m", std::move(entries), Precision::kF32, machine);
+}
+
+const EntryPlan& Entry(const Plan& plan, const std::string& name) {
+  return *std::ranges::find(plan.entries, name, &EntryPlan::name);
+}
+
+// The kernels that run at every step of the entry's first time loop.
+std::vector<Kernel> StepKernels(const EntryPlan& entry) {
+  std::vector<Kernel> kernels;
+  for (const Statement& statement : entry.statements) {
+    const auto* loop = std::get_if<TimeLoop>(&statement.kind);
+    if (loop == nullptr) continue;
+    for (const Statement& inner : loop->body) {
+      if (const auto* call = std::get_if<KernelCall>(&inner.kind)) kernels.push_back(entry.kernels[call->kernel]);
+    }
+    break;
+  }
+  return kernels;
+}
+
+TEST(Plan, LstmStepIsOneKernelWithAllGatesInATile) {
+  Plan plan = PlanOf("lstm", "forward", kAvx2);
+  std::vector<Kernel> kernels = StepKernels(Entry(plan, "forward"));
+  ASSERT_EQ(kernels.size(), 1u);
+  ASSERT_EQ(kernels[0].products.size(), 1u);
+  const Panels& panels = plan.panels[kernels[0].products[0].panels];
+  EXPECT_EQ(panels.groups.size(), 4u);
+  EXPECT_EQ(panels.depth, 128);
+  EXPECT_EQ(panels.chunks, std::vector<int>{4});
+}
+
+TEST(Plan, InputProjectionIsOneProductOverTimeAndBatch) {
+  Plan plan = PlanOf("lstm", "forward", kAvx2);
+  const EntryPlan& entry = Entry(plan, "forward");
+  auto outside = std::ranges::find_if(entry.kernels, [](const Kernel& kernel) {
+    return !kernel.products.empty() && kernel.rows == std::vector<Size>{Size{1, {"B", "T"}}};
+  });
+  ASSERT_NE(outside, entry.kernels.end());
+  EXPECT_EQ(plan.panels[outside->products[0].panels].depth, 64);
+}
+
+TEST(Plan, BackwardStepMultipliesOnce) {
+  Plan plan = PlanOf("lstm", "backward", kAvx2);
+  int products = 0;
+  for (const Kernel& kernel : StepKernels(Entry(plan, "backward"))) products += static_cast<int>(kernel.products.size());
+  EXPECT_EQ(products, 1);
+}
+
+TEST(Plan, WeightGradientsAreProductsOverTimeAndBatch) {
+  Plan plan = PlanOf("lstm", "backward", kAvx2);
+  int products = 0;
+  for (const Kernel& kernel : Entry(plan, "backward").kernels) {
+    if (kernel.kind != KernelKind::kProduct) continue;
+    ++products;
+    EXPECT_EQ(kernel.reduced, (std::vector<Size>{Size{1, {"B", "T"}}}));
+  }
+  EXPECT_EQ(products, 2);
+}
+
+TEST(Plan, StackedCarryIsNotCopied) {
+  // The state before each step is on the tape; the carry lives there, so that no kernel stores it twice.
+  Plan plan = PlanOf("lstm", "forward", kAvx2);
+  const EntryPlan& entry = Entry(plan, "forward");
+  for (const Kernel& kernel : StepKernels(entry)) {
+    for (const LaneStore& store : kernel.stores) {
+      EXPECT_NE(kernel.program[store.value].kind, LaneInstruction::Kind::kLoad) << entry.buffers[store.view.buffer].name;
+    }
+  }
+}
+
+TEST(Tiling, FillsTheRegisters) {
+  struct Row {
+    TargetFacts machine;
+    int groups;
+    int64_t units;
+    int tile_rows;
+    std::vector<int> chunks;
+  };
+  const Row rows[] = {
+      {kAvx2, 4, 256, 3, {4}},    {kAvx2, 3, 256, 4, {3}},  {kAvx2, 1, 256, 3, {4}},  {kAvx2, 2, 256, 3, {4}},
+      {kAvx2, 6, 256, 4, {3, 3}}, {kAvx2, 1, 8, 14, {1}},   {kAvx512, 4, 256, 6, {4}}, {kAvx512, 3, 256, 9, {3}},
+  };
+  for (const Row& row : rows) {
+    Tiling tiling = ChooseTiling(row.machine, Precision::kF32, row.units, {row.groups});
+    EXPECT_EQ(tiling.chunks[0], row.chunks) << row.groups << " groups of " << row.units;
+    int widest = tiling.chunks[0][0];
+    int registers = tiling.tile_rows * widest + std::min(tiling.tile_rows, widest) + 1;
+    EXPECT_LE(registers, row.machine.vector_registers);
+    EXPECT_EQ(tiling.tile_rows, row.tile_rows) << row.groups << " groups of " << row.units;
+    EXPECT_EQ(tiling.block_rows % tiling.tile_rows, 0);
+  }
+}
+
+TEST(Tiling, DoesNotPadAwayMoreThanItGains) {
+  // Five vectors of units in blocks of four would compute eight.
+  Tiling tiling = ChooseTiling(kAvx2, Precision::kF32, 40, {1});
+  int64_t blocks = (5 + tiling.vectors - 1) / tiling.vectors;
+  EXPECT_LE(blocks * tiling.vectors, 6);
+}
+
+}  // namespace
+}  // namespace recurve
