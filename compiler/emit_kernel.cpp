@@ -258,7 +258,14 @@ void KernelEmitter::EmitMap() {
 
   Indices outer;
   EmitNest(kernel_.rows, kernel_.rows.size() - 1, outer, [&] {
-    Value* step = Word(kernel_.products.empty() ? 1 : kernel_.block_rows);
+    // The fewest blocks of rows, as even as possible: 65 rows are 33 + 32 and not 64 + 1.
+    Value* step = Word(1);
+    if (!kernel_.products.empty()) {
+      Value* count = builder_.CreateSub(row_end, row_begin);
+      Value* row_blocks = builder_.CreateUDiv(builder_.CreateAdd(count, Word(kernel_.block_rows - 1)), Word(kernel_.block_rows));
+      row_blocks = builder_.CreateSelect(builder_.CreateICmpEQ(row_blocks, Word(0)), Word(1), row_blocks);
+      step = builder_.CreateUDiv(builder_.CreateAdd(count, builder_.CreateSub(row_blocks, Word(1))), row_blocks);
+    }
     EmitLoop(builder_, row_begin, row_end, step, [&](Value* row) {
       Value* count = kernel_.products.empty() ? Word(1) : Minimum(step, builder_.CreateSub(row_end, row));
       EmitLoop(builder_, block_begin, block_end, Word(1), [&](Value* block) {

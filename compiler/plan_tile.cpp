@@ -60,8 +60,7 @@ Tiling ChooseTiling(const TargetFacts& machine, Precision precision, int64_t uni
   }
   tiling.tile_rows = MostRows(widest, machine.vector_registers);
   int64_t row_bytes = int64_t{columns} * tiling.lanes * ElementBytes(precision);
-  int64_t rows = std::clamp<int64_t>(kScratchBytes / row_bytes, tiling.tile_rows, kMostBlockRows);
-  tiling.block_rows = static_cast<int>(rows / tiling.tile_rows * tiling.tile_rows);
+  tiling.block_rows = static_cast<int>(std::clamp<int64_t>(kScratchBytes / row_bytes, tiling.tile_rows, kMostBlockRows));
   return tiling;
 }
 

@@ -117,7 +117,7 @@ TEST(Tiling, FillsTheRegisters) {
     int registers = tiling.tile_rows * widest + std::min(tiling.tile_rows, widest) + 1;
     EXPECT_LE(registers, row.machine.vector_registers);
     EXPECT_EQ(tiling.tile_rows, row.tile_rows) << row.groups << " groups of " << row.units;
-    EXPECT_EQ(tiling.block_rows % tiling.tile_rows, 0);
+    EXPECT_GE(tiling.block_rows, tiling.tile_rows);
   }
 }
 
