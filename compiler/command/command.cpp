@@ -18,11 +18,13 @@ void AddProgramArguments(CLI::App& verb, ProgramArguments& arguments) {
       ->allow_extra_args(false);
 }
 
+void CheckWords(CLI::Option& option, const std::vector<std::string>& words) {
+  option.check(CLI::IsMember(words).description(""))->type_name(fmt::format("{}", fmt::join(words, "|")));
+}
+
 void AddPrecision(CLI::App& verb, Precision& precision) {
-  const std::map<std::string, Precision> names = {{"f32", Precision::kF32}, {"f64", Precision::kF64}};
-  verb.add_option("--type", precision, "precision of the compiled code: f32 or f64")
-      ->transform(CLI::CheckedTransformer(names))
-      ->type_name("TYPE")
+  AddChoice<Precision>(verb, "--type", precision, {{"f32", Precision::kF32}, {"f64", Precision::kF64}},
+                       "precision of the compiled code")
       ->default_str("f32");
 }
 

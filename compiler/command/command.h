@@ -9,6 +9,7 @@
 #include <CLI/CLI.hpp>
 #include <cstdint>
 #include <expected>
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -44,6 +45,21 @@ struct ProgramArguments {
 };
 void AddProgramArguments(CLI::App& verb, ProgramArguments& arguments);
 void AddPrecision(CLI::App& verb, Precision& precision);
+
+// A check that a value is one of these words, which help then lists in place of a type.
+void CheckWords(CLI::Option& option, const std::vector<std::string>& words);
+
+// An option whose value is one of a few words, each of which stands for something.
+template <typename T>
+CLI::Option* AddChoice(CLI::App& verb, const std::string& name, T& chosen, const std::map<std::string, T>& choices,
+                       const std::string& help) {
+  std::vector<std::string> words;
+  for (const auto& [word, meaning] : choices) words.push_back(word);
+  auto choose = [&chosen, choices](const std::string& word) { chosen = choices.at(word); };
+  CLI::Option* option = verb.add_option_function<std::string>(name, choose, help);
+  CheckWords(*option, words);
+  return option;
+}
 
 // Prints `error` to standard error and returns kWorldFailed.
 int Fail(const Error& error);

@@ -13,19 +13,16 @@
 namespace recurve::command {
 namespace {
 
-enum class Kind : uint8_t { kObject, kHeader, kAssembly, kLlvm };
-
 struct Options {
   ProgramArguments program;
   std::string folder = ".";
-  std::vector<Kind> emit = {Kind::kObject, Kind::kHeader};
+  std::vector<std::string> emit = {"object", "header"};
   CompileOptions compile;
   bool inference_only = false;
 };
 
 struct File {
-  Kind kind;
-  std::string_view extension;
+  std::string_view kind, extension;
   const std::string& contents;
 };
 
@@ -34,20 +31,20 @@ int Run(const Options& options) {
   if (!extents) return Fail(extents.error());
   auto graph = LoadGraph(options.program, *extents);
   if (!graph) return graph.error();
-  auto wants = [&](Kind kind) { return std::ranges::find(options.emit, kind) != options.emit.end(); };
+  auto wants = [&](std::string_view kind) { return std::ranges::find(options.emit, kind) != options.emit.end(); };
   CompileOptions compile = options.compile;
   compile.gradients = !options.inference_only;
   compile.extents = *extents;
-  auto artifacts = CompileToObject(*graph, compile, {.assembly = wants(Kind::kAssembly), .llvm = wants(Kind::kLlvm)});
+  auto artifacts = CompileToObject(*graph, compile, {.assembly = wants("assembly"), .llvm = wants("llvm")});
   if (!artifacts) return Fail(artifacts.error());
 
   std::error_code failure;
   std::filesystem::create_directories(options.folder, failure);
   if (failure) return Fail({fmt::format("making the folder `{}`: {}", options.folder, failure.message())});
-  const File files[] = {{Kind::kObject, "o", artifacts->object},
-                        {Kind::kHeader, "h", artifacts->header},
-                        {Kind::kAssembly, "s", artifacts->assembly},
-                        {Kind::kLlvm, "ll", artifacts->llvm}};
+  const File files[] = {{"object", "o", artifacts->object},
+                        {"header", "h", artifacts->header},
+                        {"assembly", "s", artifacts->assembly},
+                        {"llvm", "ll", artifacts->llvm}};
   for (const File& file : files) {
     if (!wants(file.kind)) continue;
     const std::string path = fmt::format("{}/{}.{}", options.folder, options.program.entry, file.extension);
@@ -62,15 +59,11 @@ int Run(const Options& options) {
 void AddCompile(CLI::App& app, int& exit_code) {
   auto* verb = app.add_subcommand("compile", "write a program as an object file and a C header");
   auto options = std::make_shared<Options>();
-  const std::map<std::string, Kind> kinds = {
-      {"object", Kind::kObject}, {"header", Kind::kHeader}, {"assembly", Kind::kAssembly}, {"llvm", Kind::kLlvm}};
   AddProgramArguments(*verb, options->program);
   verb->add_option("-o", options->folder, "where the files go")->type_name("DIR")->capture_default_str();
-  verb->add_option("--emit", options->emit, "any of object, header, assembly, llvm")
-      ->transform(CLI::CheckedTransformer(kinds))
-      ->delimiter(',')
-      ->type_name("LIST")
-      ->default_str("object,header");
+  auto* emit = verb->add_option("--emit", options->emit, "which files, with commas between them");
+  CheckWords(*emit, {"object", "header", "assembly", "llvm"});
+  emit->delimiter(',')->default_str("object,header");
   AddPrecision(*verb, options->compile.precision);
   verb->add_option("--target", options->compile.target.triple, "for another machine, e.g. aarch64-linux-gnu")
       ->type_name("TRIPLE");

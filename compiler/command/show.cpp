@@ -120,13 +120,9 @@ void AddShow(CLI::App& app, int& exit_code) {
   std::vector<std::string> passes;
   for (const Pass& pass : Passes()) passes.emplace_back(pass.name);
   AddProgramArguments(*verb, options->program);
-  verb->add_option("--stage", options->stage, "ast, ir, adjoint, core, plan, llvm or asm")
-      ->transform(CLI::CheckedTransformer(stages))
-      ->type_name("STAGE")
-      ->default_str("ir");
-  verb->add_option("--dump-after", options->dump_after, "the graph after each run of this pass, instead of a stage")
-      ->check(CLI::IsMember(passes))
-      ->type_name("PASS");
+  AddChoice(*verb, "--stage", options->stage, stages, "what to print")->default_str("ir");
+  auto* dump = verb->add_option("--dump-after", options->dump_after, "the graph after a pass, instead of a stage");
+  dump->check(CLI::IsMember(passes).description(""))->type_name("PASS");
   verb->add_flag("--time", options->time, "how long stages and passes took, on standard error");
   AddPrecision(*verb, options->compile.precision);
   verb->footer(

@@ -158,10 +158,7 @@ void AddTrain(CLI::App& app, int& exit_code) {
   verb->add_option("--epochs", options->train.epochs, "passes over the data")->capture_default_str();
   verb->add_option("--batch", options->batch, "sequences side by side")->capture_default_str();
   verb->add_option("--length", options->length, "time steps that a gradient goes back")->capture_default_str();
-  verb->add_option("--optimizer", optimizer.kind, "sgd or adam")
-      ->transform(CLI::CheckedTransformer(kinds))
-      ->type_name("NAME")
-      ->default_str("adam");
+  AddChoice(*verb, "--optimizer", optimizer.kind, kinds, "how weights follow their gradients")->default_str("adam");
   verb->add_option("--rate", optimizer.rate, "step size")->capture_default_str();
   verb->add_option("--momentum", optimizer.momentum, "of sgd")->capture_default_str();
   verb->add_option("--clip", optimizer.clip, "largest length of the whole gradient; 0 leaves it")
