@@ -2,9 +2,10 @@
 //
 //   recurve_bench [--readme=FILE] [Google Benchmark's options]
 //
-// Every figure is the median of several repetitions in a warm process, one thread. Percentages are of the
-// multiply-add peak measured in the same process. A forward pass that saves what the backward pass needs counts
-// 2 * T * B * (products of the cell) operations, a backward pass twice that; elementwise work is not counted.
+// Every figure is the median of several repetitions in a warm process, one thread, in processor time, so that a busy
+// machine disturbs little. Percentages are of the multiply-add peak measured in the same process. A forward pass that
+// saves what the backward pass needs counts 2 * T * B * (products of the cell) operations, a backward pass twice that;
+// elementwise work is not counted.
 
 #include <benchmark/benchmark.h>
 #include <fmt/format.h>
@@ -99,7 +100,7 @@ class Collector : public benchmark::ConsoleReporter {
       if (run.error_occurred) failed_ = true;
       if (run.run_type == Run::RT_Aggregate && run.aggregate_name == "median")
         medians_[run.run_name.function_name] =
-            run.GetAdjustedRealTime() / benchmark::GetTimeUnitMultiplier(run.time_unit);
+            run.GetAdjustedCPUTime() / benchmark::GetTimeUnitMultiplier(run.time_unit);
     }
     ConsoleReporter::ReportRuns(runs);
   }
@@ -155,7 +156,6 @@ void Register() {
   auto add = [](const std::string& name, auto function) {
     benchmark::RegisterBenchmark(name.c_str(), function)
         ->Unit(benchmark::kMicrosecond)
-        ->UseRealTime()
         ->MinTime(0.1)
         ->Repetitions(kRepetitions)
         ->ReportAggregatesOnly();

@@ -44,8 +44,10 @@ int ShowAst(const Options& options, Clock& clock) {
   if (!program) return program.error();
   clock.Lap("parse and check");
   const std::string text = frontend::PrintAst(*program, options.program.entry);
-  if (text.empty())
-    return Fail({fmt::format("`{}` does not define `{}`", options.program.file, options.program.entry)});
+  if (text.empty()) {
+    fmt::print(stderr, "recurve: `{}` does not define `{}`\n", options.program.file, options.program.entry);
+    return kProgramIsWrong;
+  }
   fmt::print("{}", text);
   return kFine;
 }
