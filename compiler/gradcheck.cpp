@@ -106,10 +106,10 @@ double FiniteDifference(const Trial& trial, const std::vector<size_t>& weighted,
   return (8 * (at(step) - at(-step)) - (at(2 * step) - at(-2 * step))) / (12 * step);
 }
 
-// The least difference between a gradient along a direction and finite differences of three steps.
+// The least difference between a gradient along a direction and finite differences of four steps.
 double DirectionError(const Trial& trial, const std::vector<size_t>& weighted, size_t argument,
                       std::span<const double> direction, const Tensor& gradient, double scale) {
-  constexpr double kSteps[] = {1e-3, 1e-4, 1e-5};
+  constexpr double kSteps[] = {1e-3, 1e-4, 1e-5, 1e-6};
   double expected = Dot(gradient.values, direction);
   double least = std::numeric_limits<double>::infinity();
   for (double step : kSteps) {
