@@ -4,7 +4,7 @@
 
 #include <fstream>
 
-#if defined(__x86_64__)
+#ifdef __x86_64__
 #include <immintrin.h>
 #endif
 
@@ -41,7 +41,7 @@ volatile float start_value = 0.5f, factor_value = 0.999999f, term_value = 1e-6f;
   for (const auto& sum : sums) total += lane_sum(sum);                                                                 \
   return total;
 
-#if defined(__x86_64__)
+#ifdef __x86_64__
 __attribute__((target("avx2,fma"))) float LaneSum256(__m256 v) {
   alignas(32) float lanes[8];
   _mm256_store_ps(lanes, v);
@@ -75,7 +75,7 @@ bool HasAvx2() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports
 #endif
 
 // Any other processor: four lanes, and whatever the compiler makes of them.
-typedef float Four __attribute__((vector_size(16)));
+using Four __attribute__((vector_size(16))) = float;
 Four SplatFour(float value) { return Four{value, value, value, value}; }
 Four FmaFour(Four a, Four b, Four c) { return a * b + c; }
 Four AddFour(Four a, Four b) { return a + b; }
@@ -89,7 +89,7 @@ float ReadGeneric(const float* data, size_t bytes) {
 }  // namespace
 
 FmaWork RunFma(size_t rounds) {
-#if defined(__x86_64__)
+#ifdef __x86_64__
   if (HasAvx512()) return RunFma512(rounds);
   if (HasAvx2()) return RunFma256(rounds);
 #endif
@@ -97,7 +97,7 @@ FmaWork RunFma(size_t rounds) {
 }
 
 float ReadOnce(const float* data, size_t bytes) {
-#if defined(__x86_64__)
+#ifdef __x86_64__
   if (HasAvx512()) return Read512(data, bytes);
   if (HasAvx2()) return Read256(data, bytes);
 #endif
@@ -105,7 +105,7 @@ float ReadOnce(const float* data, size_t bytes) {
 }
 
 std::string VectorUnit() {
-#if defined(__x86_64__)
+#ifdef __x86_64__
   if (HasAvx512()) return "AVX-512";
   if (HasAvx2()) return "AVX2";
 #endif

@@ -117,7 +117,7 @@ class Collector : public benchmark::ConsoleReporter {
 };
 
 void MeasurePeak(benchmark::State& state) {
-  for (auto unused : state) {
+  for ([[maybe_unused]] auto unused : state) {
     FmaWork work = RunFma(kFmaRounds);
     benchmark::DoNotOptimize(work);
   }
@@ -126,7 +126,7 @@ void MeasurePeak(benchmark::State& state) {
 void MeasureRead(benchmark::State& state, size_t bytes) {
   std::vector<float> memory(bytes / sizeof(float), 1.0f);
   const size_t rounds = std::max<size_t>(1, kReadBytes / bytes);
-  for (auto unused : state) {
+  for ([[maybe_unused]] auto unused : state) {
     float sum = 0;
     for (size_t round = 0; round < rounds; ++round) sum += ReadOnce(memory.data(), bytes);
     benchmark::DoNotOptimize(sum);
@@ -143,7 +143,7 @@ void MeasureCell(benchmark::State& state, const CellRow& cell, const Size& size,
     if (auto done = session->Forward(); !done) return state.SkipWithError(done.error().message.c_str());
     if (auto done = run(); !done) return state.SkipWithError(done.error().message.c_str());
   }
-  for (auto unused : state) {
+  for ([[maybe_unused]] auto unused : state) {
     if (auto done = run(); !done) return state.SkipWithError(done.error().message.c_str());
   }
 }

@@ -115,7 +115,7 @@ double DirectionError(const Trial& trial, const std::vector<size_t>& weighted, s
   for (double step : kSteps) {
     double found = FiniteDifference(trial, weighted, argument, direction, step);
     double error = Relative(std::abs(found - expected), scale);
-    if (error < least) least = error;
+    least = std::min(least, error);
     if (least < 0.01 * kFiniteDifferenceTolerance) break;
   }
   return least;

@@ -121,7 +121,7 @@ class Perturbation {
       const auto& labels = node.As<ir::ContractAttr>();
       ir::Shape summed;
       for (size_t i = 0; i < labels.lhs.size(); ++i) {
-        if (labels.out.find(labels.lhs[i]) == std::string::npos) summed.push_back(arg(0).shape()[i]);
+        if (!labels.out.contains(labels.lhs[i])) summed.push_back(arg(0).shape()[i]);
       }
       return Contract(Abs(arg(0)), Abs(arg(1)), labels) * std::sqrt(Elements(summed));
     }
@@ -142,7 +142,7 @@ class Perturbation {
 
   // `value` moved by up to unit_ * size. The sine of a large multiple is as good as random. It depends on nothing but
   // the operation and its result, as rounding does: a value that the adjoint computes again is the same value again.
-  Expr Move(Expr value, Expr size, Op op) {
+  Expr Move(Expr value, Expr size, Op op) const {
     const double phase = phase_ + 0.7548776662466927 * static_cast<double>(op);
     return value + size * (Sin(value * 1e9 + phase) * unit_);
   }
