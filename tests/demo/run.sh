@@ -22,10 +22,15 @@ build_c() {
   "$c_compiler" -std=c11 -O2 -Wall -Wextra -I"$out" -I"$here" "$here/$2.c" "$out/$2.o" -o "$out/$2"
 }
 
-say "sunspots: an LSTM of 16 units learns 1700-1947, and is asked about 1948-2008"
-sunspots=$examples/sunspots
-"$recurve" train "$sunspots/sunspots.cell" sunspots -D H=16 --data="$sunspots/sunspots.csv" --held-out=0.2 \
-  --length=30 --batch=16 --epochs=60 --rate=0.003 --clip=1 --seed=1 --save="$out/sunspots.safetensors" 2>"$out/sunspots.log" ||
+# The last fifth, 1948-2008, takes no part in training. The epoch that is kept, and the settings below, were chosen by the
+# loss on the last fifth of the years before.
+say "sunspots: an LSTM of 32 units learns 1700-1947, and is asked about 1948-2008"
+sunspots=$examples/sunspots units=32 length=20
+rows=$(grep -c '^[0-9]' "$sunspots/sunspots.csv")
+first=$((rows - rows / 5))
+awk -v most="$first" '!/^[0-9]/ || ++count <= most' "$sunspots/sunspots.csv" >"$out/sunspots-before.csv"
+"$recurve" train "$sunspots/sunspots.cell" sunspots -D H=$units --data="$out/sunspots-before.csv" --held-out=0.2 \
+  --length=$length --batch=16 --epochs=60 --rate=0.01 --clip=1 --seed=1 --save="$out/sunspots.safetensors" 2>"$out/sunspots.log" ||
   { cat "$out/sunspots.log"; die "training failed"; }
 tail -n 3 "$out/sunspots.log"
 "$recurve" forecast "$sunspots/sunspots.cell" sunspots --weights="$out/sunspots.safetensors" \
@@ -52,10 +57,8 @@ awk '/best$/ { for (i = 1; i < NF; ++i) if ($i == "training") loss = $(i + 1) } 
   --prompt='The ' --length=300 --temperature=0.6 --seed=1 | tee "$out/characters-sample.txt"
 
 say "both as objects, run from C"
-build_c "$sunspots/sunspots.cell" sunspots -D H=16
-rows=$(grep -c '^[0-9]' "$sunspots/sunspots.csv")
-first=$((rows - rows / 5))
-"$out/sunspots" "$out/sunspots.safetensors" "$sunspots/sunspots.csv" "$first" 30 >"$out/sunspots-from-c.txt"
+build_c "$sunspots/sunspots.cell" sunspots -D H=$units
+"$out/sunspots" "$out/sunspots.safetensors" "$sunspots/sunspots.csv" "$first" $length >"$out/sunspots-from-c.txt"
 # Column 3 of the forecast is the model's; rows without an observation look beyond the data.
 awk -F, 'FNR == NR { from_c[NR] = $1; count = NR; next }
   FNR > 1 && $2 != "" { difference = $3 - from_c[++row]; if (difference < 0) difference = -difference
