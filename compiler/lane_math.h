@@ -8,9 +8,9 @@
 //
 // A contract states the lanes, the range, the largest error and the special values. Errors are in units in the last
 // place (ULP) of the exact result, or of the least normal number for results below it. Those of exp, log, tanh and
-// sigmoid in f32 hold for all 2^32 arguments (those of expm1 and log1p do where multiply-adds are fused), the others for
-// some millions with a little to spare; tests/lanes/accuracy_test.cpp checks every one. "Unfused" is for targets without
-// a fused multiply-add, where it differs.
+// sigmoid in f32 hold for all 2^32 arguments (those of expm1 and log1p do where multiply-adds are fused), the others
+// for some millions with a little to spare; tests/lanes/accuracy_test.cpp checks every one. "Unfused" is for targets
+// without a fused multiply-add, where it differs.
 //
 // Unless a contract says otherwise a NaN argument gives NaN and the sign of a zero is kept as IEEE 754 asks.
 // The form follows that of Highway's hwy/contrib/math.
