@@ -3,6 +3,7 @@
 #include "compiler/emit_kernel.h"
 
 #include <algorithm>
+#include <numeric>
 
 namespace recurve {
 
@@ -30,13 +31,20 @@ void EmitBarrier(llvm::IRBuilder<>& builder, const EmitTypes& types, Value* team
   });
 }
 
-Value* EmitVectorLoad(LaneBuilder& lanes, Value* pointer, Value* stride, const Size& known_stride) {
+Value* EmitVectorLoad(LaneBuilder& lanes, Value* pointer, Value* stride, const Size& known_stride, int valid) {
   llvm::IRBuilder<>& builder = lanes.ir();
+  const int width = lanes.shape().width, count = valid == 0 ? width : valid;
   llvm::Align align(static_cast<uint64_t>(lanes.shape().element_bytes));
-  if (lanes.shape().width == 1) return builder.CreateAlignedLoad(lanes.element_type(), pointer, align);
-  if (known_stride == Size{}) return builder.CreateAlignedLoad(lanes.type(), pointer, align);
+  if (width == 1) return builder.CreateAlignedLoad(lanes.element_type(), pointer, align);
+  if (known_stride == Size{}) {
+    if (count == width) return builder.CreateAlignedLoad(lanes.type(), pointer, align);
+    llvm::Type* part = llvm::FixedVectorType::get(lanes.element_type(), static_cast<unsigned>(count));
+    std::vector<int> order(static_cast<size_t>(width), llvm::PoisonMaskElem);
+    std::iota(order.begin(), order.begin() + count, 0);
+    return builder.CreateShuffleVector(builder.CreateAlignedLoad(part, pointer, align), order);
+  }
   Value* vector = llvm::PoisonValue::get(lanes.type());
-  for (int i = 0; i < lanes.shape().width; ++i) {
+  for (int i = 0; i < count; ++i) {
     Value* offset = builder.CreateMul(stride, llvm::ConstantInt::get(stride->getType(), i));
     Value* address = builder.CreateGEP(lanes.element_type(), pointer, offset);
     vector = builder.CreateInsertElement(vector, builder.CreateAlignedLoad(lanes.element_type(), address, align), i);
@@ -44,14 +52,21 @@ Value* EmitVectorLoad(LaneBuilder& lanes, Value* pointer, Value* stride, const S
   return vector;
 }
 
-void EmitVectorStore(LaneBuilder& lanes, Value* value, Value* pointer, Value* stride, const Size& known_stride) {
+void EmitVectorStore(LaneBuilder& lanes, Value* value, Value* pointer, Value* stride, const Size& known_stride,
+                     int valid) {
   llvm::IRBuilder<>& builder = lanes.ir();
+  const int width = lanes.shape().width, count = valid == 0 ? width : valid;
   llvm::Align align(static_cast<uint64_t>(lanes.shape().element_bytes));
-  if (lanes.shape().width == 1 || known_stride == Size{}) {
+  if (width == 1 || known_stride == Size{}) {
+    if (count != width) {
+      std::vector<int> order(static_cast<size_t>(count));
+      std::iota(order.begin(), order.end(), 0);
+      value = builder.CreateShuffleVector(value, order);
+    }
     builder.CreateAlignedStore(value, pointer, align);
     return;
   }
-  for (int i = 0; i < lanes.shape().width; ++i) {
+  for (int i = 0; i < count; ++i) {
     Value* offset = builder.CreateMul(stride, llvm::ConstantInt::get(stride->getType(), i));
     Value* address = builder.CreateGEP(lanes.element_type(), pointer, offset);
     builder.CreateAlignedStore(builder.CreateExtractElement(value, i), address, align);
@@ -172,8 +187,9 @@ KernelEmitter::Row KernelEmitter::BeginRow(const Indices& indices) {
   return row;
 }
 
-std::vector<Lane> KernelEmitter::RunProgram(LaneBuilder& lanes, const Row& row, Value* unit,
-                                            const std::function<Value*(LaneBuilder&, const LaneInstruction&)>& sum) {
+// The values of every instruction for the first `valid` lanes from `unit` on.
+std::vector<Lane> KernelEmitter::RunProgram(LaneBuilder& lanes, const Row& row, Value* unit, int valid,
+                                            const SumLoader& sum) {
   std::vector<Lane> values;
   // unit + offset + lane, as 32-bit integers: vocabularies and widths are far smaller.
   auto unit_numbers = [&](int64_t offset) -> Value* {
@@ -195,7 +211,7 @@ std::vector<Lane> KernelEmitter::RunProgram(LaneBuilder& lanes, const Row& row, 
         }
         Value* stride = StrideOf(instruction.view);
         Value* pointer = builder_.CreateGEP(emit_.types.real, row.pointers[i], builder_.CreateMul(unit, stride));
-        values.push_back(lanes.Wrap(EmitVectorLoad(lanes, pointer, stride, instruction.view.axes.back().stride)));
+        values.push_back(lanes.Wrap(EmitVectorLoad(lanes, pointer, stride, instruction.view.axes.back().stride, valid)));
         break;
       }
       case Kind::kSum: values.push_back(lanes.Wrap(sum(lanes, instruction))); break;
@@ -223,23 +239,45 @@ std::vector<Lane> KernelEmitter::RunProgram(LaneBuilder& lanes, const Row& row, 
   return values;
 }
 
-void KernelEmitter::RunStores(LaneBuilder& lanes, const Row& row, Value* unit, const std::vector<Lane>& values) {
+void KernelEmitter::RunStores(LaneBuilder& lanes, const Row& row, Value* unit, int valid,
+                              const std::vector<Lane>& values) {
   for (size_t i = 0; i < kernel_.stores.size(); ++i) {
     const LaneStore& store = kernel_.stores[i];
     Value* stride = StrideOf(store.view);
     Value* pointer = builder_.CreateGEP(emit_.types.real, row.stores[i], builder_.CreateMul(unit, stride));
-    EmitVectorStore(lanes, values[store.value].value, pointer, stride, store.view.axes.back().stride);
+    EmitVectorStore(lanes, values[store.value].value, pointer, stride, store.view.axes.back().stride, valid);
   }
 }
 
 // ---- Map ---------------------------------------------------------------------------------------------------------
 
+// A lane program row by row; threads share the rows.
+void KernelEmitter::EmitMap() {
+  if (!kernel_.products.empty()) return EmitMapWithProducts();
+  const int lanes = kernel_.lanes, full = Units() / lanes, tail = Units() % lanes;
+  Range rows = Split(frame_->SizeValue(kernel_.rows.back()), frame_->ThreadCount(), frame_->ThreadIndex());
+  Indices indices;
+  EmitNest(kernel_.rows, kernel_.rows.size() - 1, indices, [&] {
+    EmitLoop(builder_, rows.begin, rows.end, Word(1), [&](Value* r) {
+      indices.push_back(r);
+      Row row = BeginRow(indices);
+      auto run = [&](int valid, Value* unit) {
+        LaneBuilder builder(builder_, emit_.Shape(WidthOf(valid)));
+        RunStores(builder, row, unit, valid, RunProgram(builder, row, unit, valid, nullptr));
+      };
+      if (full == 1) run(lanes, Word(0));
+      if (full > 1) EmitLoop(builder_, Word(0), Word(int64_t{full} * lanes), Word(lanes), [&](Value* unit) { run(lanes, unit); });
+      if (tail > 0) run(tail, Word(int64_t{full} * lanes));
+      indices.pop_back();
+    });
+  });
+}
+
 // For a block of rows and a block of units: products into scratch, then the lane program row by row. Threads share the
 // blocks of units, or the rows where there are fewer blocks than threads.
-void KernelEmitter::EmitMap() {
-  const int lanes = kernel_.lanes, units = Units();
+void KernelEmitter::EmitMapWithProducts() {
+  const int lanes = kernel_.lanes, vectors = kernel_.vectors, units = Units();
   const int full_vectors = units / lanes, tail = units % lanes;
-  const int vectors = kernel_.products.empty() ? std::max(full_vectors, 1) : kernel_.vectors;
   const int blocks = (units + lanes * vectors - 1) / (lanes * vectors);
   std::vector<Value*> scratch;
   for (const MapProduct& product : kernel_.products) {
@@ -256,18 +294,16 @@ void KernelEmitter::EmitMap() {
   Value* row_begin = builder_.CreateSelect(by_blocks, Word(0), of_rows.begin);
   Value* row_end = builder_.CreateSelect(by_blocks, rows, of_rows.end);
 
+  // The fewest blocks of rows, as even as possible: 65 rows are 33 + 32 and not 64 + 1.
+  Value* own_rows = builder_.CreateSub(row_end, row_begin);
+  Value* row_blocks = builder_.CreateUDiv(builder_.CreateAdd(own_rows, Word(kernel_.block_rows - 1)), Word(kernel_.block_rows));
+  row_blocks = builder_.CreateSelect(builder_.CreateICmpEQ(row_blocks, Word(0)), Word(1), row_blocks);
+  Value* step = builder_.CreateUDiv(builder_.CreateAdd(own_rows, builder_.CreateSub(row_blocks, Word(1))), row_blocks);
+
   Indices outer;
   EmitNest(kernel_.rows, kernel_.rows.size() - 1, outer, [&] {
-    // The fewest blocks of rows, as even as possible: 65 rows are 33 + 32 and not 64 + 1.
-    Value* step = Word(1);
-    if (!kernel_.products.empty()) {
-      Value* count = builder_.CreateSub(row_end, row_begin);
-      Value* row_blocks = builder_.CreateUDiv(builder_.CreateAdd(count, Word(kernel_.block_rows - 1)), Word(kernel_.block_rows));
-      row_blocks = builder_.CreateSelect(builder_.CreateICmpEQ(row_blocks, Word(0)), Word(1), row_blocks);
-      step = builder_.CreateUDiv(builder_.CreateAdd(count, builder_.CreateSub(row_blocks, Word(1))), row_blocks);
-    }
     EmitLoop(builder_, row_begin, row_end, step, [&](Value* row) {
-      Value* count = kernel_.products.empty() ? Word(1) : Minimum(step, builder_.CreateSub(row_end, row));
+      Value* count = Minimum(step, builder_.CreateSub(row_end, row));
       EmitLoop(builder_, block_begin, block_end, Word(1), [&](Value* block) {
         EmitProducts(scratch, outer, row, count, block);
         Value* first_vector = builder_.CreateMul(block, Word(vectors));
@@ -276,8 +312,8 @@ void KernelEmitter::EmitMap() {
           Indices indices = outer;
           indices.push_back(builder_.CreateAdd(row, r));
           Row at = BeginRow(indices);
-          auto run = [&](int width, Value* vector) {
-            LaneBuilder lane_builder(builder_, emit_.Shape(width));
+          auto run = [&](int valid, Value* vector) {
+            LaneBuilder builder(builder_, emit_.Shape(WidthOf(valid)));
             Value* unit = builder_.CreateMul(vector, Word(lanes));
             auto sum = [&](LaneBuilder& narrow, const LaneInstruction& instruction) -> Value* {
               int columns = emit_.plan.panels[kernel_.products[instruction.product].panels].columns();
@@ -288,7 +324,7 @@ void KernelEmitter::EmitMap() {
               Value* address = builder_.CreateGEP(emit_.types.real, scratch[instruction.product], offset);
               return EmitVectorLoad(narrow, address, Word(1), Size{});
             };
-            RunStores(lane_builder, at, unit, RunProgram(lane_builder, at, unit, sum));
+            RunStores(builder, at, unit, valid, RunProgram(builder, at, unit, valid, sum));
           };
           if (full_vectors > 0) {
             EmitLoop(builder_, first_vector, last_vector, Word(1), [&](Value* vector) { run(lanes, vector); });

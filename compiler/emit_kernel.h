@@ -3,6 +3,7 @@
 #ifndef RECURVE_COMPILER_EMIT_KERNEL_H_
 #define RECURVE_COMPILER_EMIT_KERNEL_H_
 
+#include <bit>
 #include <map>
 #include <optional>
 #include <vector>
@@ -31,9 +32,15 @@ struct EmitModule {
 llvm::Function* TileRows(EmitModule& emit, int columns, int lanes, int tile_rows,
                          std::optional<int64_t> constant_depth_stride);
 
-// Reads `width` elements at `stride` (elements) from `pointer`, or writes them.
-Value* EmitVectorLoad(LaneBuilder& lanes, Value* pointer, Value* stride, const Size& known_stride);
-void EmitVectorStore(LaneBuilder& lanes, Value* value, Value* pointer, Value* stride, const Size& known_stride);
+// Reads or writes the first `valid` lanes (all, if 0) at `stride` (elements) from `pointer`; the others are poison. No
+// element beyond them is touched.
+Value* EmitVectorLoad(LaneBuilder& lanes, Value* pointer, Value* stride, const Size& known_stride, int valid = 0);
+void EmitVectorStore(LaneBuilder& lanes, Value* value, Value* pointer, Value* stride, const Size& known_stride,
+                     int valid = 0);
+
+// The rest of the units that fills no vector is computed in a vector of the next power of two: odd widths are legal, but
+// LLVM takes them apart.
+inline int WidthOf(int valid) { return static_cast<int>(std::bit_ceil(static_cast<unsigned>(valid))); }
 
 class KernelEmitter {
  public:
@@ -58,9 +65,10 @@ class KernelEmitter {
   };
 
   void EmitMap();
+  void EmitMapWithProducts();
   void EmitProducts(const std::vector<Value*>& scratch, const Indices& outer, Value* row, Value* count, Value* block);
   void EmitReduce();
-  void EmitReduceRow(const Indices& rows, Value* first_unit, int vectors, int width);
+  void EmitReduceRow(const Indices& rows, Value* first_unit, int vectors, int valid);
   void EmitReduceUnits(const Indices& rows);
   std::vector<Value*> EmitCarriedLoop(Value* count, const std::vector<Value*>& initial,
                                       const std::function<std::vector<Value*>(Value*, std::vector<Value*>)>& body);
@@ -72,9 +80,9 @@ class KernelEmitter {
 
   // Lane programs.
   Row BeginRow(const Indices& indices);
-  std::vector<Lane> RunProgram(LaneBuilder& lanes, const Row& row, Value* unit,
-                               const std::function<Value*(LaneBuilder&, const LaneInstruction&)>& sum);
-  void RunStores(LaneBuilder& lanes, const Row& row, Value* unit, const std::vector<Lane>& values);
+  using SumLoader = std::function<Value*(LaneBuilder&, const LaneInstruction&)>;
+  std::vector<Lane> RunProgram(LaneBuilder& lanes, const Row& row, Value* unit, int valid, const SumLoader& sum);
+  void RunStores(LaneBuilder& lanes, const Row& row, Value* unit, int valid, const std::vector<Lane>& values);
 
   Value* At(const View& view, const Indices& indices);
   Value* StrideOf(const View& view) { return frame_->SizeValue(view.axes.back().stride); }

@@ -48,10 +48,10 @@ void KernelEmitter::EmitReduce() {
   });
 }
 
-// Results [first_unit, first_unit + vectors * width) of one row: a loop over the reduced axes with the sums in memory
-// that LLVM keeps in registers only for a single reduced axis, so that they are carried here by hand.
-void KernelEmitter::EmitReduceRow(const Indices& rows, Value* first_unit, int vectors, int width) {
-  LaneBuilder lanes(builder_, emit_.Shape(width));
+// Results [first_unit, first_unit + vectors * valid) of one row. LLVM would keep the sums in registers for a single
+// reduced axis only, so that the innermost loop carries them by hand.
+void KernelEmitter::EmitReduceRow(const Indices& rows, Value* first_unit, int vectors, int valid) {
+  LaneBuilder lanes(builder_, emit_.Shape(WidthOf(valid)));
   Value* identity = lanes.Constant(Identity(kernel_.reduce)).value;
   // Sums over all but the last reduced axis live in stack slots; those over the last one in registers.
   std::vector<Value*> slots;
@@ -67,8 +67,8 @@ void KernelEmitter::EmitReduceRow(const Indices& rows, Value* first_unit, int ve
       Row row = BeginRow(indices);
       std::vector<Value*> next;
       for (int v = 0; v < vectors; ++v) {
-        Value* unit = builder_.CreateAdd(first_unit, Word(int64_t{v} * width));
-        Lane value = RunProgram(lanes, row, unit, nullptr)[kernel_.stores[0].value];
+        Value* unit = builder_.CreateAdd(first_unit, Word(int64_t{v} * valid));
+        Lane value = RunProgram(lanes, row, unit, valid, nullptr)[kernel_.stores[0].value];
         next.push_back(lanes.Elementwise(Combiner(kernel_.reduce), {{lanes.Wrap(sums[v]), value}}).value);
       }
       return next;
@@ -90,9 +90,9 @@ void KernelEmitter::EmitReduceRow(const Indices& rows, Value* first_unit, int ve
   const View& out = kernel_.stores[0].view;
   Value* stride = StrideOf(out);
   for (int v = 0; v < vectors; ++v) {
-    Value* unit = builder_.CreateAdd(first_unit, Word(int64_t{v} * width));
+    Value* unit = builder_.CreateAdd(first_unit, Word(int64_t{v} * valid));
     Value* pointer = builder_.CreateGEP(emit_.types.real, At(out, rows), builder_.CreateMul(unit, stride));
-    EmitVectorStore(lanes, builder_.CreateLoad(lanes.type(), slots[v]), pointer, stride, out.axes.back().stride);
+    EmitVectorStore(lanes, builder_.CreateLoad(lanes.type(), slots[v]), pointer, stride, out.axes.back().stride, valid);
   }
 }
 
@@ -116,7 +116,7 @@ void KernelEmitter::EmitReduceUnits(const Indices& rows) {
       Value* count = builder_.CreateUDiv(builder_.CreateSub(end, begin), Word(step));
       Value* sum = EmitCarriedLoop(count, {start}, [&](Value* i, std::vector<Value*> carried) {
         Value* unit = builder_.CreateAdd(begin, builder_.CreateMul(i, Word(step)));
-        Lane value = RunProgram(lanes, row, unit, nullptr)[kernel_.stores[0].value];
+        Lane value = RunProgram(lanes, row, unit, 0, nullptr)[kernel_.stores[0].value];
         return std::vector<Value*>{lanes.Elementwise(combine, {{lanes.Wrap(carried[0]), value}}).value};
       })[0];
       builder_.CreateStore(sum, slot);
