@@ -93,32 +93,68 @@ double LossChange(const Trial& trial, const std::vector<size_t>& weighted, std::
   return sum;
 }
 
-// The derivative of the loss along `direction` of one argument: f'(0) = (8 (f(h) - f(-h)) - (f(2h) - f(-2h))) / 12h
-// with an error of h^4 / 30 f'''''.
-double FiniteDifference(const Trial& trial, const std::vector<size_t>& weighted, size_t argument,
-                        std::span<const double> direction, double step) {
-  std::vector<Tensor> arguments(trial.arguments.begin(), trial.arguments.begin() + trial.primal.inputs().size());
-  auto at = [&](double distance) {
-    for (size_t i = 0; i < direction.size(); ++i)
-      arguments[argument].values[i] = trial.arguments[argument].values[i] + distance * direction[i];
-    return LossChange(trial, weighted, arguments);
-  };
-  return (8 * (at(step) - at(-step)) - (at(2 * step) - at(-2 * step))) / (12 * step);
+// The loss around the trial's arguments, along `direction` of one argument.
+class Line {
+ public:
+  Line(const Trial& trial, const std::vector<size_t>& weighted, size_t argument, std::span<const double> direction)
+      : trial_(trial),
+        weighted_(weighted),
+        argument_(argument),
+        direction_(direction),
+        arguments_(trial.arguments.begin(),
+                   trial.arguments.begin() + static_cast<ptrdiff_t>(trial.primal.inputs().size())) {}
+
+  // The derivative, (8 (f(h) - f(-h)) - (f(2h) - f(-2h))) / 12h, with an error of h^4 / 30 f'''''. `bend` becomes the
+  // difference of the slopes to both sides: small like h where f is smooth. A kink or a jump within 2h makes it at
+  // least 2/3 of the derivative's error.
+  double Slope(double step, double* bend) {
+    const double left = At(-2 * step), right = At(2 * step);
+    *bend = std::abs(left + right) / (2 * step);
+    return (8 * (At(step) - At(-step)) - (right - left)) / (12 * step);
+  }
+
+ private:
+  double At(double distance) {
+    for (size_t i = 0; i < direction_.size(); ++i)
+      arguments_[argument_].values[i] = trial_.arguments[argument_].values[i] + distance * direction_[i];
+    return LossChange(trial_, weighted_, arguments_);
+  }
+
+  const Trial& trial_;
+  const std::vector<size_t>& weighted_;
+  size_t argument_;
+  std::span<const double> direction_;
+  std::vector<Tensor> arguments_;
+};
+
+// What rounding in the interpreter may move the loss by.
+double LossNoise(const Trial& trial, const std::vector<size_t>& weighted) {
+  const std::span inputs = std::span(trial.arguments).first(trial.primal.inputs().size());
+  const std::span outputs = std::span(trial.reference).first(OutputCount(trial));
+  const std::vector<double> movements =
+      RoundoffTolerance(trial.primal, trial.sizes, inputs, outputs, UnitRoundoff(Precision::kF64), /*draws=*/3);
+  double noise = 0;
+  for (size_t w = 0; w < weighted.size(); ++w) {
+    for (double weight : Weights(trial)[w].values) noise += std::abs(weight) * movements[weighted[w]];
+  }
+  return noise;
 }
 
-// The least difference between a gradient along a direction and finite differences of four steps.
-double DirectionError(const Trial& trial, const std::vector<size_t>& weighted, size_t argument,
-                      std::span<const double> direction, const Tensor& gradient, double scale) {
+// The least difference between a gradient along a direction and finite differences of four steps; 0 where `noise` of
+// the loss explains it, or a kink or a jump that stands nearer than the smallest step.
+double DirectionError(Line line, double expected, double scale, double noise) {
   constexpr double kSteps[] = {1e-3, 1e-4, 1e-5, 1e-6};
-  double expected = Dot(gradient.values, direction);
-  double least = std::numeric_limits<double>::infinity();
+  double least = std::numeric_limits<double>::infinity(), bend = 0;
+  bool is_noise = false;
   for (double step : kSteps) {
-    double found = FiniteDifference(trial, weighted, argument, direction, step);
-    double error = Relative(std::abs(found - expected), scale);
-    least = std::min(least, error);
-    if (least < 0.01 * kFiniteDifferenceTolerance) break;
+    const double error = std::abs(line.Slope(step, &bend) - expected);
+    least = std::min(least, Relative(error, scale));
+    if (least < 0.01 * kFiniteDifferenceTolerance) return least;
+    // The coefficients of the four values that make a slope add up to 18/12.
+    is_noise |= error <= 1.5 * noise / step;
   }
-  return least;
+  const bool is_bend = least <= 1.5 * Relative(bend, scale);
+  return least > kFiniteDifferenceTolerance && (is_noise || is_bend) ? 0 : least;
 }
 
 // What a difference of losses can resolve at best is a share of the losses' terms. A gradient far below that counts as
@@ -192,7 +228,7 @@ Trial MakeTrial(const ir::Graph& graph, ir::Bindings sizes, uint64_t seed) {
 
 std::vector<double> FiniteDifferenceErrors(const Trial& trial, int elements, uint64_t seed) {
   const std::vector<size_t> weighted = WeightedOutputs(trial);
-  const double resolvable = ResolvableScale(trial, weighted);
+  const double resolvable = ResolvableScale(trial, weighted), noise = LossNoise(trial, weighted);
   Random random(seed);
   std::vector<double> errors;
   for (size_t k = 0; k < trial.wrt.size(); ++k) {
@@ -203,7 +239,8 @@ std::vector<double> FiniteDifferenceErrors(const Trial& trial, int elements, uin
     double largest = 0;
     std::vector<double> direction(count);
     auto check = [&] {
-      largest = std::max(largest, DirectionError(trial, weighted, argument, direction, gradient, scale));
+      Line line(trial, weighted, argument, direction);
+      largest = std::max(largest, DirectionError(std::move(line), Dot(gradient.values, direction), scale, noise));
     };
     for (double& value : direction) value = random.Uniform(-1, 1);
     check();

@@ -45,7 +45,8 @@ struct Trial {
 Trial MakeTrial(const ir::Graph& graph, ir::Bindings sizes, uint64_t seed);
 
 // The largest error of each gradient (beside `wrt`) against five-point central differences, in one random direction
-// and at up to `elements` elements. A kink within a step spoils that step only, so four steps get a try.
+// and at up to `elements` elements. A kink or a jump of the program within a step spoils that step only, so four steps
+// get a try; a point that is not smooth within the smallest is left out.
 std::vector<double> FiniteDifferenceErrors(const Trial& trial, int elements, uint64_t seed);
 
 // The largest error of each gradient against the derivative of the unrolled program.

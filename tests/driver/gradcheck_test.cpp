@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <memory>
 
 #include "compiler/roundoff.h"
@@ -97,6 +98,20 @@ TEST(Gradcheck, AKinkNearAnArgumentIsNoError) {
   trial.arguments[0].values[0] = 5e-4;  // within the first step, outside the others
   trial.reference = ir::Interpret(trial.joint, trial.sizes, trial.arguments);
   EXPECT_LE(Largest(FiniteDifferenceErrors(trial, 8, 1)), kFiniteDifferenceTolerance);
+}
+
+TEST(Gradcheck, AKinkAtAnArgumentIsNoError) {
+  Trial trial = MakeTrial(Elementwise([](Expr x) { return Abs(x); }), {}, 1);
+  trial.arguments[0].values[0] = 1e-7;
+  trial.reference = ir::Interpret(trial.joint, trial.sizes, trial.arguments);
+  EXPECT_LE(Largest(FiniteDifferenceErrors(trial, 8, 1)), kFiniteDifferenceTolerance);
+}
+
+TEST(Gradcheck, CurvatureDoesNotExcuseAWrongElement) {
+  Trial trial = MakeTrial(Elementwise([](Expr x) { return Sin(x * 30.0); }), {}, 1);
+  EXPECT_LE(Largest(FiniteDifferenceErrors(trial, 8, 1)), kFiniteDifferenceTolerance);
+  trial.reference[1].values[2] += 0.01 * std::abs(trial.reference[1].values[2]) + 0.01;
+  EXPECT_GT(Largest(FiniteDifferenceErrors(trial, 8, 1)), kFiniteDifferenceTolerance);
 }
 
 TEST(Gradcheck, AReportNamesWhatDisagrees) {
