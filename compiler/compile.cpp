@@ -1,5 +1,5 @@
-// compiler/compile.cpp: source --Parse--> Ast --Check--> Graph --Vjp--> Graph --passes--> Graph --Plan--> Plan --Emit-->
-// Module --> memory or object.
+// compiler/compile.cpp: source --Parse--> Ast --Check--> Graph --Vjp--> Graph --passes--> Graph --Plan--> Plan
+// --Emit--> Module --> memory or object.
 
 #include "compiler/compile.h"
 

@@ -30,18 +30,18 @@ namespace recurve {
 
 struct CompileOptions {
   Precision precision = Precision::kF32;
-  TargetSpec target;             // this machine unless said
-  std::vector<std::string> wrt;  // inputs whose gradients are wanted; empty: all real ones
-  bool gradients = true;         // false: no tape, no `forward`, no `backward`
-  std::vector<std::string> entries;  // those wanted besides `pack`; empty: all
+  TargetSpec target;                                    // this machine unless said
+  std::vector<std::string> wrt;                         // inputs whose gradients are wanted; empty: all real ones
+  bool gradients = true;                                // false: no tape, no `forward`, no `backward`
+  std::vector<std::string> entries;                     // those wanted besides `pack`; empty: all
   std::map<std::string, int64_t, std::less<>> extents;  // what the graph was built with, for the C header
 };
 
 // The graph-to-graph stages.
 struct Programs {
   ir::Graph primal;
-  ir::Graph adjoint;  // outputs and gradients, as differentiated
-  ir::Graph core;     // the same after all passes
+  ir::Graph adjoint;                                   // outputs and gradients, as differentiated
+  ir::Graph core;                                      // the same after all passes
   ir::Graph forward, inference, backward, step, pack;  // what is planned; step is empty for several time axes
 };
 

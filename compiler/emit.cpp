@@ -74,7 +74,8 @@ class EntryEmitter {
   llvm::ConstantInt* Word(int64_t value) const { return emit_.types.Word(value); }
 
   Value* LoadSlot(int slot, llvm::Type* type) {
-    return builder_.CreateLoad(type, builder_.CreateConstInBoundsGEP1_64(emit_.types.pointer, function_->getArg(0), slot));
+    return builder_.CreateLoad(type,
+                               builder_.CreateConstInBoundsGEP1_64(emit_.types.pointer, function_->getArg(0), slot));
   }
   int SlotOfKind(recurve_slot_kind kind) const {
     for (size_t i = 0; i < entry_.slots.size(); ++i) {
@@ -227,16 +228,15 @@ class EntryEmitter {
               builder_.CreateAdd(builder_.CreateMul(block, Word(panels.vectors)), Word(column % panels.vectors)),
               Word(panels.lanes));
           Value* left = builder_.CreateSub(Word(panels.units), unit);
-          Value* to = builder_.CreateGEP(
-              real, packed,
-              builder_.CreateAdd(builder_.CreateMul(block, Word(panels.block_elements())),
-                                 Word(panels.offset + panels.depth * first * panels.lanes + int64_t{c} * panels.lanes)));
-          Value* from = builder_.CreateGEP(real, source,
-                                           builder_.CreateMul(unit, Word(group.source.axes[1].stride.factor)));
-          builder_.CreateCall(PackColumn(), {to, Word(int64_t{chunk} * panels.lanes), from,
-                                             Word(group.source.axes[0].stride.factor),
-                                             Word(group.source.axes[1].stride.factor), Word(panels.depth),
-                                             Word(panels.lanes), left});
+          Value* to = builder_.CreateGEP(real, packed,
+                                         builder_.CreateAdd(builder_.CreateMul(block, Word(panels.block_elements())),
+                                                            Word(panels.offset + panels.depth * first * panels.lanes +
+                                                                 int64_t{c} * panels.lanes)));
+          Value* from =
+              builder_.CreateGEP(real, source, builder_.CreateMul(unit, Word(group.source.axes[1].stride.factor)));
+          builder_.CreateCall(PackColumn(),
+                              {to, Word(int64_t{chunk} * panels.lanes), from, Word(group.source.axes[0].stride.factor),
+                               Word(group.source.axes[1].stride.factor), Word(panels.depth), Word(panels.lanes), left});
         });
       }
       first += chunk;
@@ -248,8 +248,9 @@ class EntryEmitter {
   llvm::Function* PackColumn() {
     if (pack_column_ != nullptr) return pack_column_;
     const EmitTypes& types = emit_.types;
-    pack_column_ = emit_.NewFunction("pack_column", {types.pointer, types.size, types.pointer, types.size, types.size,
-                                                     types.size, types.size, types.size}, true);
+    pack_column_ = emit_.NewFunction(
+        "pack_column",
+        {types.pointer, types.size, types.pointer, types.size, types.size, types.size, types.size, types.size}, true);
     llvm::IRBuilder<> builder(llvm::BasicBlock::Create(types.context, "entry", pack_column_));
     auto arg = [&](int i) { return pack_column_->getArg(static_cast<unsigned>(i)); };
     EmitLoop(builder, types.Word(0), arg(6), types.Word(1), [&](Value* lane) {
@@ -258,7 +259,8 @@ class EntryEmitter {
       Value* zero = llvm::Constant::getNullValue(types.real);
       EmitIf(builder, valid, [&] {
         EmitLoop(builder, types.Word(0), arg(5), types.Word(1), [&](Value* k) {
-          Value* from = builder.CreateGEP(types.real, arg(2), builder.CreateAdd(builder.CreateMul(k, arg(3)), lane_offset));
+          Value* from =
+              builder.CreateGEP(types.real, arg(2), builder.CreateAdd(builder.CreateMul(k, arg(3)), lane_offset));
           Value* to = builder.CreateGEP(types.real, arg(0), builder.CreateAdd(builder.CreateMul(k, arg(1)), lane));
           builder.CreateStore(builder.CreateLoad(types.real, from), to);
         });

@@ -36,7 +36,8 @@ struct EmitTypes {
 };
 
 // for (i = begin; i < end; i += step) body(i); LLVM is told to leave the loop as it is.
-void EmitLoop(llvm::IRBuilder<>& builder, Value* begin, Value* end, Value* step, const std::function<void(Value*)>& body);
+void EmitLoop(llvm::IRBuilder<>& builder, Value* begin, Value* end, Value* step,
+              const std::function<void(Value*)>& body);
 // for (i = end - 1; i >= 0; --i) body(i)
 void EmitReverseLoop(llvm::IRBuilder<>& builder, Value* end, const std::function<void(Value*)>& body);
 void EmitIf(llvm::IRBuilder<>& builder, Value* condition, const std::function<void()>& body);
@@ -60,8 +61,8 @@ struct FrameLayout {
 // A function over a frame: reads it once, in the first block, which dominates everything.
 class FrameReader {
  public:
-  // `loops` maps the loop numbers of offset terms to their indices. Instructions go before `entry_end`, the terminator of
-  // the first block.
+  // `loops` maps the loop numbers of offset terms to their indices. Instructions go before `entry_end`, the terminator
+  // of the first block.
   FrameReader(const EmitTypes& types, const FrameLayout& layout, Value* frame, std::map<int, Value*> loops,
               llvm::Instruction* entry_end);
 

@@ -144,7 +144,8 @@ Value* KernelEmitter::Scratch(int64_t elements) {
 }
 
 void KernelEmitter::CallBarrier() {
-  Value* place = builder_.CreateConstInBoundsGEP1_64(emit_.types.pointer, function_->getArg(0), frame_->layout().Team());
+  Value* place =
+      builder_.CreateConstInBoundsGEP1_64(emit_.types.pointer, function_->getArg(0), frame_->layout().Team());
   EmitBarrier(builder_, emit_.types, builder_.CreateLoad(emit_.types.pointer, place));
 }
 
@@ -197,7 +198,8 @@ std::vector<Lane> KernelEmitter::RunProgram(LaneBuilder& lanes, const Row& row, 
     if (lanes.shape().width == 1) return first;
     std::vector<llvm::Constant*> numbers;
     for (int i = 0; i < lanes.shape().width; ++i) numbers.push_back(builder_.getInt32(static_cast<uint32_t>(i)));
-    return builder_.CreateAdd(builder_.CreateVectorSplat(lanes.shape().width, first), llvm::ConstantVector::get(numbers));
+    return builder_.CreateAdd(builder_.CreateVectorSplat(lanes.shape().width, first),
+                              llvm::ConstantVector::get(numbers));
   };
   for (size_t i = 0; i < kernel_.program.size(); ++i) {
     const LaneInstruction& instruction = kernel_.program[i];
@@ -211,7 +213,8 @@ std::vector<Lane> KernelEmitter::RunProgram(LaneBuilder& lanes, const Row& row, 
         }
         Value* stride = StrideOf(instruction.view);
         Value* pointer = builder_.CreateGEP(emit_.types.real, row.pointers[i], builder_.CreateMul(unit, stride));
-        values.push_back(lanes.Wrap(EmitVectorLoad(lanes, pointer, stride, instruction.view.axes.back().stride, valid)));
+        values.push_back(
+            lanes.Wrap(EmitVectorLoad(lanes, pointer, stride, instruction.view.axes.back().stride, valid)));
         break;
       }
       case Kind::kSum: values.push_back(lanes.Wrap(sum(lanes, instruction))); break;
@@ -266,7 +269,8 @@ void KernelEmitter::EmitMap() {
         RunStores(builder, row, unit, valid, RunProgram(builder, row, unit, valid, nullptr));
       };
       if (full == 1) run(lanes, Word(0));
-      if (full > 1) EmitLoop(builder_, Word(0), Word(int64_t{full} * lanes), Word(lanes), [&](Value* unit) { run(lanes, unit); });
+      if (full > 1)
+        EmitLoop(builder_, Word(0), Word(int64_t{full} * lanes), Word(lanes), [&](Value* unit) { run(lanes, unit); });
       if (tail > 0) run(tail, Word(int64_t{full} * lanes));
       indices.pop_back();
     });
@@ -296,7 +300,8 @@ void KernelEmitter::EmitMapWithProducts() {
 
   // The fewest blocks of rows, as even as possible: 65 rows are 33 + 32 and not 64 + 1.
   Value* own_rows = builder_.CreateSub(row_end, row_begin);
-  Value* row_blocks = builder_.CreateUDiv(builder_.CreateAdd(own_rows, Word(kernel_.block_rows - 1)), Word(kernel_.block_rows));
+  Value* row_blocks =
+      builder_.CreateUDiv(builder_.CreateAdd(own_rows, Word(kernel_.block_rows - 1)), Word(kernel_.block_rows));
   row_blocks = builder_.CreateSelect(builder_.CreateICmpEQ(row_blocks, Word(0)), Word(1), row_blocks);
   Value* step = builder_.CreateUDiv(builder_.CreateAdd(own_rows, builder_.CreateSub(row_blocks, Word(1))), row_blocks);
 
@@ -319,8 +324,8 @@ void KernelEmitter::EmitMapWithProducts() {
               int columns = emit_.plan.panels[kernel_.products[instruction.product].panels].columns();
               Value* column = builder_.CreateAdd(builder_.CreateSub(vector, first_vector),
                                                  Word(int64_t{instruction.group} * vectors));
-              Value* offset = builder_.CreateMul(
-                  builder_.CreateAdd(builder_.CreateMul(r, Word(columns)), column), Word(lanes));
+              Value* offset =
+                  builder_.CreateMul(builder_.CreateAdd(builder_.CreateMul(r, Word(columns)), column), Word(lanes));
               Value* address = builder_.CreateGEP(emit_.types.real, scratch[instruction.product], offset);
               return EmitVectorLoad(narrow, address, Word(1), Size{});
             };
@@ -352,7 +357,8 @@ void KernelEmitter::EmitProducts(const std::vector<Value*>& scratch, const Indic
     Value* packed = builder_.CreateLoad(
         emit_.types.pointer,
         builder_.CreateConstInBoundsGEP1_64(emit_.types.pointer, function_->getArg(0), frame_->layout().Packed()));
-    Value* panel_offset = builder_.CreateAdd(Word(panels.offset), builder_.CreateMul(block, Word(panels.block_elements())));
+    Value* panel_offset =
+        builder_.CreateAdd(Word(panels.offset), builder_.CreateMul(block, Word(panels.block_elements())));
     int column = 0;
     for (int chunk : panels.chunks) {
       Value* chunk_offset = builder_.CreateAdd(panel_offset, Word(panels.depth * column * panels.lanes));

@@ -27,7 +27,8 @@ struct EmitModule {
 // A register tile over a range of rows (emit_tile.cpp): for rows r < count and columns c,
 //   scratch[r * scratch_stride + c] = sum over k < depth of a[r * a_row_stride + k * a_depth_stride] * panel[k][c]
 // where columns are vectors of `lanes` and the panel is [depth][columns][lanes].
-//   void(ptr a, word a_row_stride, word a_depth_stride, ptr panel, word depth, ptr scratch, word scratch_stride, word count)
+//   void(ptr a, word a_row_stride, word a_depth_stride, ptr panel, word depth, ptr scratch, word scratch_stride, word
+//   count)
 // `a_depth_stride` is ignored when it is known as `constant_depth_stride`.
 llvm::Function* TileRows(EmitModule& emit, int columns, int lanes, int tile_rows,
                          std::optional<int64_t> constant_depth_stride);
@@ -38,8 +39,8 @@ Value* EmitVectorLoad(LaneBuilder& lanes, Value* pointer, Value* stride, const S
 void EmitVectorStore(LaneBuilder& lanes, Value* value, Value* pointer, Value* stride, const Size& known_stride,
                      int valid = 0);
 
-// The rest of the units that fills no vector is computed in a vector of the next power of two: odd widths are legal, but
-// LLVM takes them apart.
+// The rest of the units that fills no vector is computed in a vector of the next power of two: odd widths are legal,
+// but LLVM takes them apart.
 inline int WidthOf(int valid) { return static_cast<int>(std::bit_ceil(static_cast<unsigned>(valid))); }
 
 class KernelEmitter {

@@ -1,10 +1,10 @@
 // compiler/emit_product.cpp: products of two activations (weight gradients), and the packing of weights.
 //
-// The summed axis is walked in slices of `depth` terms. Of each slice the right side is packed into panels once, shared by
-// the threads; the left side is packed a block of rows at a time on the stack, in an order in which a register tile reads
-// it contiguously; and what a slice contributes is added to the result. Packing costs one pass over each side and spares
-// the strided reads of the tiles, whose lines would fall on few sets of the caches.
-// Source: Goto & van de Geijn 2008, Anatomy of high-performance matrix multiplication, ACM TOMS 34(3).
+// The summed axis is walked in slices of `depth` terms. Of each slice the right side is packed into panels once, shared
+// by the threads; the left side is packed a block of rows at a time on the stack, in an order in which a register tile
+// reads it contiguously; and what a slice contributes is added to the result. Packing costs one pass over each side and
+// spares the strided reads of the tiles, whose lines would fall on few sets of the caches. Source: Goto & van de Geijn
+// 2008, Anatomy of high-performance matrix multiplication, ACM TOMS 34(3).
 
 #include "compiler/emit_kernel.h"
 
@@ -51,11 +51,12 @@ void KernelEmitter::EmitProduct() {
             Value* block_panel = builder_.CreateGEP(real, panel, builder_.CreateMul(block, Word(panel_block)));
             int column = 0;
             for (int chunk : kernel_.chunks) {
-              Value* chunk_panel = builder_.CreateGEP(real, block_panel,
-                                                      builder_.CreateMul(depth, Word(int64_t{column} * lanes)));
+              Value* chunk_panel =
+                  builder_.CreateGEP(real, block_panel, builder_.CreateMul(depth, Word(int64_t{column} * lanes)));
               Value* sums = builder_.CreateGEP(real, scratch, Word(int64_t{column} * lanes));
-              builder_.CreateCall(TileRows(emit_, chunk, lanes, kernel_.tile_rows, block_rows),
-                                  {left_block, Word(1), Word(block_rows), chunk_panel, depth, sums, Word(block_units), count});
+              builder_.CreateCall(
+                  TileRows(emit_, chunk, lanes, kernel_.tile_rows, block_rows),
+                  {left_block, Word(1), Word(block_rows), chunk_panel, depth, sums, Word(block_units), count});
               column += chunk;
             }
             Value* first_vector = builder_.CreateMul(block, Word(vectors));
@@ -69,9 +70,9 @@ void KernelEmitter::EmitProduct() {
                 const Size& known = kernel_.out.axes.back().stride;
                 Value* unit = builder_.CreateMul(vector, Word(lanes));
                 Value* pointer = builder_.CreateGEP(real, out, builder_.CreateMul(unit, stride));
-                Value* offset = builder_.CreateAdd(
-                    builder_.CreateMul(r, Word(block_units)),
-                    builder_.CreateMul(builder_.CreateSub(vector, first_vector), Word(lanes)));
+                Value* offset =
+                    builder_.CreateAdd(builder_.CreateMul(r, Word(block_units)),
+                                       builder_.CreateMul(builder_.CreateSub(vector, first_vector), Word(lanes)));
                 Value* sum = EmitVectorLoad(builder, builder_.CreateGEP(real, scratch, offset), Word(1), Size{});
                 Value* present = EmitVectorLoad(builder, pointer, stride, known);
                 present = builder_.CreateSelect(first, builder.Constant(0).value, present);
@@ -110,8 +111,8 @@ void KernelEmitter::PackRight(const Indices& depths, Value* depth_begin, Value* 
       for (int c = 0; c < chunk; ++c) {
         Value* vector = builder_.CreateAdd(first_vector, Word(column + c));
         Value* to = builder_.CreateGEP(real, panel, builder_.CreateAdd(chunk_panel, Word(int64_t{c} * lanes)));
-        Value* source = builder_.CreateGEP(
-            real, from, builder_.CreateMul(builder_.CreateMul(vector, Word(lanes)), stride));
+        Value* source =
+            builder_.CreateGEP(real, from, builder_.CreateMul(builder_.CreateMul(vector, Word(lanes)), stride));
         auto copy = [&](LaneBuilder& builder) {
           EmitVectorStore(builder, EmitVectorLoad(builder, source, stride, known), to, Word(1), Size{});
         };
@@ -142,23 +143,22 @@ void KernelEmitter::PackLeft(const Indices& outer, const Indices& depths, Value*
   Value* depth_stride = StrideOf(kernel_.left);
   auto copy = [&](LaneBuilder& builder, Value* k, Value* r) {
     Value* offset = builder_.CreateAdd(builder_.CreateMul(k, depth_stride), builder_.CreateMul(r, row_stride));
-    Value* to = builder_.CreateGEP(real, left_block,
-                                   builder_.CreateAdd(builder_.CreateMul(k, Word(kernel_.block_rows)), r));
+    Value* to =
+        builder_.CreateGEP(real, left_block, builder_.CreateAdd(builder_.CreateMul(k, Word(kernel_.block_rows)), r));
     Value* value = EmitVectorLoad(builder, builder_.CreateGEP(real, from, offset), row_stride, row_size);
     EmitVectorStore(builder, value, to, Word(1), Size{});
   };
   // Whole vectors of rows where rows are contiguous; otherwise, and for the last block, one by one.
-  Value* by_vectors = builder_.CreateAnd(builder_.getInt1(row_size == Size{}),
-                                         builder_.CreateICmpEQ(count, Word(kernel_.block_rows)));
+  Value* by_vectors =
+      builder_.CreateAnd(builder_.getInt1(row_size == Size{}), builder_.CreateICmpEQ(count, Word(kernel_.block_rows)));
   EmitIf(builder_, by_vectors, [&] {
     EmitLoop(builder_, Word(0), depth, Word(1), [&](Value* k) {
       for (int r = 0; r < kernel_.block_rows; r += kernel_.lanes) copy(wide, k, Word(r));
     });
   });
   EmitIf(builder_, builder_.CreateNot(by_vectors), [&] {
-    EmitLoop(builder_, Word(0), depth, Word(1), [&](Value* k) {
-      EmitLoop(builder_, Word(0), count, Word(1), [&](Value* r) { copy(one, k, r); });
-    });
+    EmitLoop(builder_, Word(0), depth, Word(1),
+             [&](Value* k) { EmitLoop(builder_, Word(0), count, Word(1), [&](Value* r) { copy(one, k, r); }); });
   });
 }
 

@@ -11,9 +11,7 @@ namespace {
 
 ir::Op Combiner(ReduceKind kind) { return kind == ReduceKind::kSum ? ir::Op::kAdd : ir::Op::kMax; }
 
-double Identity(ReduceKind kind) {
-  return kind == ReduceKind::kSum ? 0.0 : -std::numeric_limits<double>::infinity();
-}
+double Identity(ReduceKind kind) { return kind == ReduceKind::kSum ? 0.0 : -std::numeric_limits<double>::infinity(); }
 
 }  // namespace
 
@@ -32,15 +30,13 @@ void KernelEmitter::EmitReduce() {
       const int lanes = kernel_.lanes, vectors = kernel_.vectors, units = Units();
       const int wide = units / (lanes * vectors) * vectors, full = units / lanes, tail = units % lanes;
       if (vectors > 1 && wide > 0) {
-        EmitLoop(builder_, Word(0), Word(wide), Word(vectors), [&](Value* vector) {
-          EmitReduceRow(rows, builder_.CreateMul(vector, Word(lanes)), vectors, lanes);
-        });
+        EmitLoop(builder_, Word(0), Word(wide), Word(vectors),
+                 [&](Value* vector) { EmitReduceRow(rows, builder_.CreateMul(vector, Word(lanes)), vectors, lanes); });
       }
       int done = vectors > 1 ? wide : 0;
       if (full > done) {
-        EmitLoop(builder_, Word(done), Word(full), Word(1), [&](Value* vector) {
-          EmitReduceRow(rows, builder_.CreateMul(vector, Word(lanes)), 1, lanes);
-        });
+        EmitLoop(builder_, Word(done), Word(full), Word(1),
+                 [&](Value* vector) { EmitReduceRow(rows, builder_.CreateMul(vector, Word(lanes)), 1, lanes); });
       }
       if (tail > 0) EmitReduceRow(rows, Word(int64_t{full} * lanes), 1, tail);
     });
@@ -78,12 +74,13 @@ void KernelEmitter::EmitReduceRow(const Indices& rows, Value* first_unit, int ve
     if (kernel_.reduced.empty()) {
       sums = accumulate(sums);
     } else {
-      sums = EmitCarriedLoop(frame_->SizeValue(kernel_.reduced.back()), sums, [&](Value* i, std::vector<Value*> carried) {
-        indices.push_back(i);
-        std::vector<Value*> next = accumulate(carried);
-        indices.pop_back();
-        return next;
-      });
+      sums =
+          EmitCarriedLoop(frame_->SizeValue(kernel_.reduced.back()), sums, [&](Value* i, std::vector<Value*> carried) {
+            indices.push_back(i);
+            std::vector<Value*> next = accumulate(carried);
+            indices.pop_back();
+            return next;
+          });
     }
     for (int v = 0; v < vectors; ++v) builder_.CreateStore(sums[v], slots[v]);
   });
@@ -189,8 +186,8 @@ void KernelEmitter::EmitScatter() {
       }
       Indices indices;
       EmitNest(extents, extents.size(), indices, [&] {
-        Value* row = builder_.CreateGEP(emit_.types.real, At(kernel_.out, indices),
-                                        builder_.CreateMul(table_row, table_stride));
+        Value* row =
+            builder_.CreateGEP(emit_.types.real, At(kernel_.out, indices), builder_.CreateMul(table_row, table_stride));
         for_units([&](LaneBuilder& builder, Value* unit) {
           Value* stride = StrideOf(kernel_.out);
           Value* pointer = builder_.CreateGEP(emit_.types.real, row, builder_.CreateMul(unit, stride));

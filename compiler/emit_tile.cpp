@@ -14,8 +14,8 @@ llvm::Function* Tile(EmitModule& emit, int rows, int columns, int lanes, std::op
   llvm::Function*& function = emit.tiles[{rows, columns, lanes, depth_stride.value_or(-1)}];
   if (function != nullptr) return function;
   const EmitTypes& types = emit.types;
-  function = emit.NewFunction("tile", {types.pointer, types.size, types.size, types.pointer, types.size, types.pointer,
-                                       types.size}, true);
+  function = emit.NewFunction(
+      "tile", {types.pointer, types.size, types.size, types.pointer, types.size, types.pointer, types.size}, true);
   Value* a = function->getArg(0);
   Value* a_row_stride = function->getArg(1);
   Value* a_depth_stride = depth_stride ? types.Word(*depth_stride) : static_cast<Value*>(function->getArg(2));
@@ -27,7 +27,8 @@ llvm::Function* Tile(EmitModule& emit, int rows, int columns, int lanes, std::op
   llvm::IRBuilder<> builder(llvm::BasicBlock::Create(types.context, "entry", function));
   LaneBuilder lane_builder(builder, emit.Shape(lanes));
   std::vector<Value*> row_pointers{a};
-  for (int r = 1; r < rows; ++r) row_pointers.push_back(builder.CreateGEP(types.real, row_pointers.back(), a_row_stride));
+  for (int r = 1; r < rows; ++r)
+    row_pointers.push_back(builder.CreateGEP(types.real, row_pointers.back(), a_row_stride));
   llvm::BasicBlock* before = builder.GetInsertBlock();
   llvm::BasicBlock* loop = llvm::BasicBlock::Create(types.context, "loop", function);
   llvm::BasicBlock* after = llvm::BasicBlock::Create(types.context, "after", function);
@@ -75,7 +76,8 @@ llvm::Function* Tile(EmitModule& emit, int rows, int columns, int lanes, std::op
   builder.SetInsertPoint(after);
   for (int r = 0; r < rows; ++r) {
     for (int c = 0; c < columns; ++c) {
-      Value* offset = builder.CreateAdd(builder.CreateMul(types.Word(r), scratch_stride), types.Word(int64_t{c} * lanes));
+      Value* offset =
+          builder.CreateAdd(builder.CreateMul(types.Word(r), scratch_stride), types.Word(int64_t{c} * lanes));
       builder.CreateAlignedStore(next[r * columns + c], builder.CreateGEP(types.real, scratch, offset),
                                  llvm::Align(static_cast<uint64_t>(types.real_bytes) * (lanes & -lanes)));
     }
@@ -91,10 +93,12 @@ llvm::Function* TileRows(EmitModule& emit, int columns, int lanes, int tile_rows
   llvm::Function*& function = emit.tiles[{columns, lanes, tile_rows, constant_depth_stride.value_or(-1), 0}];
   if (function != nullptr) return function;
   std::vector<llvm::Function*> tiles;
-  for (int rows = 1; rows <= tile_rows; ++rows) tiles.push_back(Tile(emit, rows, columns, lanes, constant_depth_stride));
+  for (int rows = 1; rows <= tile_rows; ++rows)
+    tiles.push_back(Tile(emit, rows, columns, lanes, constant_depth_stride));
   const EmitTypes& types = emit.types;
-  llvm::Function* result = emit.NewFunction("tile_rows", {types.pointer, types.size, types.size, types.pointer,
-                                                          types.size, types.pointer, types.size, types.size}, true);
+  llvm::Function* result = emit.NewFunction(
+      "tile_rows",
+      {types.pointer, types.size, types.size, types.pointer, types.size, types.pointer, types.size, types.size}, true);
   llvm::IRBuilder<> builder(llvm::BasicBlock::Create(types.context, "entry", result));
   Value* a = result->getArg(0);
   Value* scratch = result->getArg(5);

@@ -18,7 +18,8 @@ constexpr int64_t kAlignElements = 16;  // RECURVE_ALIGNMENT in the smallest ele
 int64_t AlignUp(int64_t elements) { return (elements + kAlignElements - 1) / kAlignElements * kAlignElements; }
 
 bool IsTape(const std::string& output) {
-  return output.starts_with("tape") && output.size() > 4 && output.find_first_not_of("0123456789", 4) == std::string::npos;
+  return output.starts_with("tape") && output.size() > 4 &&
+         output.find_first_not_of("0123456789", 4) == std::string::npos;
 }
 
 recurve_slot_kind SlotKindOf(ir::Role role) {
@@ -196,7 +197,8 @@ class EntryPlanner {
     for (size_t i = 0; i < entry_.slots.size(); ++i) {
       const Slot& slot = entry_.slots[i];
       bool parameter = slot.kind == RECURVE_SLOT_PARAMETER || slot.kind == RECURVE_SLOT_CONSTANT;
-      bool read = std::ranges::any_of(used, [&](int buffer) { return entry_.buffers[buffer].slot == static_cast<int>(i); });
+      bool read =
+          std::ranges::any_of(used, [&](int buffer) { return entry_.buffers[buffer].slot == static_cast<int>(i); });
       if (parameter && !read) continue;
       renumbered[i] = static_cast<int>(kept.size());
       kept.push_back(slot);
@@ -257,7 +259,8 @@ bool Panels::SameLayout(const Panels& other) const {
          chunks == other.chunks && std::ranges::equal(groups, other.groups, same_source);
 }
 
-Plan MakePlan(const std::string& name, std::vector<EntryGraph> entries, Precision precision, const TargetFacts& machine) {
+Plan MakePlan(const std::string& name, std::vector<EntryGraph> entries, Precision precision,
+              const TargetFacts& machine) {
   Plan plan{.name = name, .precision = precision, .machine = machine};
   for (const EntryGraph& entry : entries) {
     for (std::string& axis : ir::SymbolicAxes(entry.graph)) {

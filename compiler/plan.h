@@ -51,11 +51,11 @@ struct Buffer {
   bool is_index = false;  // int32 elements
   bool zero_if_null = false;
   bool spare_if_null = false;  // a null slot is replaced by workspace of the same size
-  int64_t packed_offset = 0;  // kPacked: elements from the start of the packed buffer
-  int tape_region = -1;       // kTape: index into Plan::tape
-  Size size;                  // elements
-  Size guard{0, {}};      // elements reserved before and after: one time step of a stacked value, so that a carry can
-                          // live in the same memory shifted by one step
+  int64_t packed_offset = 0;   // kPacked: elements from the start of the packed buffer
+  int tape_region = -1;        // kTape: index into Plan::tape
+  Size size;                   // elements
+  Size guard{0, {}};  // elements reserved before and after: one time step of a stacked value, so that a carry can
+                      // live in the same memory shifted by one step
 };
 
 // `index` times `stride`, where index is loop * 1 + shift; loop -1 is the constant `shift`. A ring keeps index mod 2.
@@ -97,9 +97,9 @@ struct LaneInstruction {
   ir::Op op = ir::Op::kAdd;
   std::vector<int> args;
   double value = 0;
-  View view;    // axes: the kernel's rows, reduced axes and units, stride 0 where the value does not vary;
-                // kGather: the table without its first axis
-  View index;   // likewise, for kGather and kOneHot
+  View view;        // axes: the kernel's rows, reduced axes and units, stride 0 where the value does not vary;
+                    // kGather: the table without its first axis
+  View index;       // likewise, for kGather and kOneHot
   Size row_stride;  // kGather: elements between rows of the table
   int64_t offset = 0;
   int product = 0, group = 0;
@@ -122,8 +122,8 @@ struct PanelGroup {
 //   layout: for each block of units, for each chunk of columns: [depth][chunk columns][lanes], zero-padded
 struct Panels {
   std::vector<PanelGroup> groups;
-  int64_t units = 0;        // of a group
-  int64_t depth = 0;        // terms of the sum
+  int64_t units = 0;  // of a group
+  int64_t depth = 0;  // terms of the sum
   int lanes = 1;
   int vectors = 1;          // of units in a block
   std::vector<int> chunks;  // columns (vectors) of each register tile; they sum to groups * vectors
@@ -138,8 +138,8 @@ struct Panels {
 
 // A product inside a Map kernel: rows of activations by one panel set.
 struct MapProduct {
-  View left;         // one axis per row axis, then the summed axis last
-  int panels = -1;   // index into Plan::panels
+  View left;        // one axis per row axis, then the summed axis last
+  int panels = -1;  // index into Plan::panels
   std::string label;
 };
 
@@ -148,9 +148,9 @@ enum class ReduceKind : uint8_t { kSum, kMax };
 
 struct Kernel {
   KernelKind kind = KernelKind::kMap;
-  std::string label;        // for people: what it computes
-  std::vector<Size> rows;   // outer axes, in order; axes that every view walks as one are one
-  ir::Dim units = 1;          // the vectorized axis
+  std::string label;       // for people: what it computes
+  std::vector<Size> rows;  // outer axes, in order; axes that every view walks as one are one
+  ir::Dim units = 1;       // the vectorized axis
   // kReduce: axes summed over besides the rows (and, when `reduce_units`, the units).
   std::vector<Size> reduced;
   bool reduce_units = false;
@@ -159,20 +159,20 @@ struct Kernel {
   std::vector<LaneInstruction> program;
   std::vector<LaneStore> stores;  // kReduce: one, of the value that is reduced
   // kProduct: out[rows.., n] = sum over k of left[rows.., k..] * right[k.., n]. reduced = {k..}, units = n.
-  View left;         // axes: rows, then reduced
-  View right;        // axes: reduced, then units
-  View out;          // axes: rows, then units
-  // kScatter: row left[rows] (axes: rows) of `out` receives right[rows, units]; `out` has stride 0 on the axes of the index and
-  // `table` is its indexed axis.
+  View left;   // axes: rows, then reduced
+  View right;  // axes: reduced, then units
+  View out;    // axes: rows, then units
+  // kScatter: row left[rows] (axes: rows) of `out` receives right[rows, units]; `out` has stride 0 on the axes of the
+  // index and `table` is its indexed axis.
   ViewAxis table;
   // Tiling: a block is `vectors` vectors of units (the last one may be cut short) by `block_rows` rows.
-  int lanes = 1;         // units in a vector
+  int lanes = 1;  // units in a vector
   int vectors = 1;
   std::vector<int> chunks;  // kProduct: columns of each register tile
-  int tile_rows = 1;     // largest number of rows of a register tile
-  int block_rows = 1;    // rows whose sums are held between products and lane program
-  int64_t depth = 0;     // kProduct: terms of the sum between two visits of the result
-  int panel_buffer = -1; // kProduct: where the right side is packed, depth terms at a time
+  int tile_rows = 1;        // largest number of rows of a register tile
+  int block_rows = 1;       // rows whose sums are held between products and lane program
+  int64_t depth = 0;        // kProduct: terms of the sum between two visits of the result
+  int panel_buffer = -1;    // kProduct: where the right side is packed, depth terms at a time
 };
 
 struct Statement;
@@ -227,7 +227,8 @@ struct EntryGraph {
 // Plans the entries of one program. `pack` comes last and its outputs are the `packedN` inputs of the others.
 //   forward   outputs tapeN go to the tape        backward   inputs tapeN come from it
 //   step      an output NAMET is written over the input NAME0, which becomes one slot NAME
-Plan MakePlan(const std::string& name, std::vector<EntryGraph> entries, Precision precision, const TargetFacts& machine);
+Plan MakePlan(const std::string& name, std::vector<EntryGraph> entries, Precision precision,
+              const TargetFacts& machine);
 
 // Text for people: buffers, statements, kernels, tiles, and why.
 std::string PrintPlan(const Plan& plan);

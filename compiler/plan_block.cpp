@@ -10,8 +10,8 @@
 #include <optional>
 #include <set>
 
-#include "compiler/plan_scan.h"
 #include "compiler/plan_collapse.h"
+#include "compiler/plan_scan.h"
 #include "compiler/plan_schedule.h"
 #include "compiler/plan_tile.h"
 #include "compiler/plan_view.h"
@@ -401,7 +401,8 @@ int BlockPlanner::DemandJoin(Draft& draft, NodeId id, int64_t offset) {
   int64_t start = 0;
   for (NodeId part : graph_[id].args) {
     int64_t size = graph_.type(part).shape.back().extent;
-    if (offset >= start && offset + draft.space.units.extent <= start + size) return Demand(draft, part, offset - start);
+    if (offset >= start && offset + draft.space.units.extent <= start + size)
+      return Demand(draft, part, offset - start);
     start += size;
   }
   NeedOpaque(id);  // straddles two parts
@@ -460,8 +461,8 @@ int BlockPlanner::DemandSum(Draft& draft, NodeId id, int64_t offset) {
 void BlockPlanner::DraftReduce(NodeId id) {
   const Node& node = graph_[id];
   const Shape& shape = graph_.type(node.args[0]).shape;
-  std::vector<int> axes = node.op == Op::kReduceMax ? std::vector<int>{static_cast<int>(shape.size()) - 1}
-                                                    : node.As<ir::AxesAttr>().axes;
+  std::vector<int> axes =
+      node.op == Op::kReduceMax ? std::vector<int>{static_cast<int>(shape.size()) - 1} : node.As<ir::AxesAttr>().axes;
   bool last = !axes.empty() && axes.back() == static_cast<int>(shape.size()) - 1;
   Draft& draft = drafts_.emplace_back();
   draft.number = static_cast<int>(drafts_.size()) - 1;
@@ -507,7 +508,8 @@ void BlockPlanner::DraftContraction(NodeId id) {
 
   // The units: the result's last axis where it is contiguous, else a summed axis that is contiguous on both sides.
   auto contiguous = [&](char label, bool both) {
-    bool in_left = c.left_labels.find(label) != std::string::npos, in_right = c.right_labels.find(label) != std::string::npos;
+    bool in_left = c.left_labels.find(label) != std::string::npos,
+         in_right = c.right_labels.find(label) != std::string::npos;
     bool left_ok = in_left ? HasUnitStride(left, c.left_labels, label) : !both;
     bool right_ok = in_right ? HasUnitStride(right, c.right_labels, label) : !both;
     return left_ok && right_ok;
@@ -589,7 +591,7 @@ void BlockPlanner::DraftKernels() {
   for (const PendingStore& store : stores_) {
     bool summed_here = schedule_.form(store.node) == Form::kTile;
     int phase = summed_here || schedule_.opaque().contains(store.node) ? schedule_.phase(store.node)
-                                                                      : schedule_.LaneAvailable(store.node);
+                                                                       : schedule_.LaneAvailable(store.node);
     Draft& draft = DraftFor(phase, SpaceOf(graph_.type(store.node).shape));
     int value = Demand(draft, store.node, 0);
     draft.kernel.stores.push_back({value, AlignTo(draft.space, store.view, 0)});

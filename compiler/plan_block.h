@@ -6,7 +6,8 @@
 // computed inside the kernels that want it. A kernel's lane program is found by demand: from what it stores back to
 // loads, constants and sums of products, with slices and concatenations along the units resolved to an offset on the
 // way. When the demand meets a value that can't be computed there (a sum of another phase, a concatenation that it
-// straddles), that value becomes a root and the planning of this graph starts again; each round adds a root, so it ends.
+// straddles), that value becomes a root and the planning of this graph starts again; each round adds a root, so it
+// ends.
 
 #ifndef RECURVE_COMPILER_PLAN_BLOCK_H_
 #define RECURVE_COMPILER_PLAN_BLOCK_H_
@@ -22,8 +23,8 @@ namespace recurve {
 struct EntryContext {
   Plan* plan = nullptr;
   EntryPlan* entry = nullptr;
-  bool packs = false;  // whether weights may be packed ahead (not in `pack` itself)
-  int loops = 0;       // time loops so far
+  bool packs = false;     // whether weights may be packed ahead (not in `pack` itself)
+  int loops = 0;          // time loops so far
   int panel_buffer = -1;  // shared by the kernels that pack as they run
 
   int AddBuffer(Buffer buffer);

@@ -9,8 +9,8 @@
 
 namespace recurve {
 
-// Merges adjacent row axes, and adjacent reduced axes, where the strides of every view allow it. Afterwards a kernel has
-// at least one row axis, and a product at least one reduced axis.
+// Merges adjacent row axes, and adjacent reduced axes, where the strides of every view allow it. Afterwards a kernel
+// has at least one row axis, and a product at least one reduced axis.
 void CollapseAxes(Kernel& kernel);
 
 }  // namespace recurve

@@ -33,8 +33,8 @@ class ScanPlan {
   struct Stack {
     int output;
     View view;
-    bool guarded;             // a step before and after it may be used
-    bool is_carry = false;    // the slots of a carry, which its stores fill
+    bool guarded;           // a step before and after it may be used
+    bool is_carry = false;  // the slots of a carry, which its stores fill
   };
   struct Carry {
     View slots;         // first axis: the slot

@@ -60,14 +60,12 @@ bool Schedule::IsStored(Form form) const {
     case Form::kProduct:
     case Form::kReduce:
     case Form::kScatter:
-    case Form::kResult:
-      return true;
+    case Form::kResult: return true;
     case Form::kLane:
     case Form::kPart:
     case Form::kJoin:
     case Form::kTile:
-    case Form::kScan:
-      return false;
+    case Form::kScan: return false;
   }
   return false;
 }
@@ -106,8 +104,7 @@ Form Schedule::Classify(NodeId id) const {
     case Op::kIota:
     case Op::kExtent:
     case Op::kGather:
-    case Op::kOneHot:
-      return Form::kLane;
+    case Op::kOneHot: return Form::kLane;
     case Op::kInput: return Form::kInput;
     case Op::kBroadcast: return IsSplat(id) ? Form::kLane : Form::kView;
     case Op::kTranspose: return Form::kView;
@@ -189,9 +186,7 @@ void Schedule::ComputePhases() {
     }
     switch (forms_[id]) {
       case Form::kInput: break;
-      case Form::kLane:
-        phases_[id] = node.op == Op::kGather || node.op == Op::kOneHot ? memory : lanes;
-        break;
+      case Form::kLane: phases_[id] = node.op == Op::kGather || node.op == Op::kOneHot ? memory : lanes; break;
       case Form::kPart:
       case Form::kJoin:
       case Form::kCopy: phases_[id] = lanes; break;
@@ -200,9 +195,9 @@ void Schedule::ComputePhases() {
       case Form::kProduct:
       case Form::kScatter: phases_[id] = memory; break;
       case Form::kReduce:
-        phases_[id] = node.op == Op::kContract ? memory
+        phases_[id] = node.op == Op::kContract                                            ? memory
                       : holds_sums_[node.args[0]] && lanes == LaneAvailable(node.args[0]) ? memory
-                                                                                       : lanes;
+                                                                                          : lanes;
         break;
       case Form::kScan: phases_[id] = memory + 1; break;  // after the initial values are in place
       case Form::kResult: phases_[id] = phases_[node.args[0]]; break;
@@ -227,6 +222,5 @@ void Schedule::ComputePhases() {
     }
   }
 }
-
 
 }  // namespace recurve

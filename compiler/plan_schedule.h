@@ -25,7 +25,7 @@ enum class Form : uint8_t {
   kReduce,   // a sum or maximum over axes, or a contraction that fits no product kernel
   kScatter,
   kScan,
-  kResult,   // of a scan
+  kResult,  // of a scan
 };
 
 // The labels of a contraction, with the operand that holds the result's last axis on the right.

@@ -33,7 +33,8 @@ class PlanPrinter {
     for (const OffsetTerm& term : view.offset) {
       std::string index = term.loop >= 0 ? fmt::format("t{}", term.loop) : "";
       if (!term.shift_axis.empty()) index += (index.empty() ? "" : "+") + term.shift_axis;
-      if (term.shift != 0 || index.empty()) index += fmt::format("{}{}", term.shift >= 0 && !index.empty() ? "+" : "", term.shift);
+      if (term.shift != 0 || index.empty())
+        index += fmt::format("{}{}", term.shift >= 0 && !index.empty() ? "+" : "", term.shift);
       text += fmt::format("[{}{}]", index, term.ring ? " mod 2" : "");
     }
     return text;
@@ -92,10 +93,11 @@ class PlanPrinter {
       for (const PanelGroup& group : panels.groups) {
         if (std::ranges::find(sources, group.source_name) == sources.end()) sources.push_back(group.source_name);
       }
-      out_ += fmt::format("{}  product {} @ panels {} of {}: depth {}, {} column group{}, tiles of {} rows x {} vectors of {}\n",
-                          indent, View(product.left), product.panels, fmt::join(sources, ", "), panels.depth,
-                          panels.groups.size(), panels.groups.size() == 1 ? "" : "s that share a tile", kernel.tile_rows,
-                          fmt::join(panels.chunks, " + "), kernel.lanes);
+      out_ += fmt::format(
+          "{}  product {} @ panels {} of {}: depth {}, {} column group{}, tiles of {} rows x {} vectors of {}\n",
+          indent, View(product.left), product.panels, fmt::join(sources, ", "), panels.depth, panels.groups.size(),
+          panels.groups.size() == 1 ? "" : "s that share a tile", kernel.tile_rows, fmt::join(panels.chunks, " + "),
+          kernel.lanes);
     }
     if (kernel.kind == KernelKind::kProduct) {
       out_ += fmt::format("{}  {} = {} @ {}, {} terms at a time, tiles of {} rows x {} vectors of {}\n", indent,

@@ -7,7 +7,7 @@
 namespace recurve {
 namespace {
 
-constexpr int kWidestTile = 4;          // columns; wider ones leave too few rows on every target
+constexpr int kWidestTile = 4;           // columns; wider ones leave too few rows on every target
 constexpr int64_t kScratchBytes = 8192;  // sums of a block: a quarter of the smallest first-level cache
 constexpr int kMostBlockRows = 64;
 
@@ -60,7 +60,8 @@ Tiling ChooseTiling(const TargetFacts& machine, Precision precision, int64_t uni
   }
   tiling.tile_rows = MostRows(widest, machine.vector_registers);
   int64_t row_bytes = int64_t{columns} * tiling.lanes * ElementBytes(precision);
-  tiling.block_rows = static_cast<int>(std::clamp<int64_t>(kScratchBytes / row_bytes, tiling.tile_rows, kMostBlockRows));
+  tiling.block_rows =
+      static_cast<int>(std::clamp<int64_t>(kScratchBytes / row_bytes, tiling.tile_rows, kMostBlockRows));
   return tiling;
 }
 

@@ -16,10 +16,10 @@
 namespace recurve {
 
 struct Tiling {
-  int lanes = 1;       // units in a vector
-  int vectors = 1;     // vectors of units in a block
-  int tile_rows = 1;   // largest number of rows of a register tile
-  int block_rows = 1;  // rows of a block
+  int lanes = 1;                         // units in a vector
+  int vectors = 1;                       // vectors of units in a block
+  int tile_rows = 1;                     // largest number of rows of a register tile
+  int block_rows = 1;                    // rows of a block
   std::vector<std::vector<int>> chunks;  // per product: the columns of each register tile
 };
 

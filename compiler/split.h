@@ -16,8 +16,8 @@ namespace recurve {
 struct SplitPrograms {
   // Inputs: those without role kAdjoint. Outputs: the primal outputs, then the tape as outputs `tape0`, `tape1`, ...
   ir::Graph forward;
-  // Inputs: those of the joint graph that it uses (parameters, data) and every adjoint, then `tape0`, `tape1`, ... (kTape).
-  // Outputs: the gradients.
+  // Inputs: those of the joint graph that it uses (parameters, data) and every adjoint, then `tape0`, `tape1`, ...
+  // (kTape). Outputs: the gradients.
   ir::Graph backward;
 };
 

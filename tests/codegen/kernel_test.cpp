@@ -27,8 +27,9 @@ ir::Graph GraphOf(const std::string& source, const std::string& entry, const Ext
 
 // A library cell as a model of one scan, so that the library's text need not be read.
 ir::Graph LibraryCell(const std::string& cell, int64_t inputs, int64_t units) {
-  return GraphOf(fmt::format("model m(I, H) {{\n  input x: [I] over T\n  y = scan {}(H=H) over x\n  output y\n}}\n", cell), "m",
-                 {{"I", inputs}, {"H", units}});
+  return GraphOf(
+      fmt::format("model m(I, H) {{\n  input x: [I] over T\n  y = scan {}(H=H) over x\n  output y\n}}\n", cell), "m",
+      {{"I", inputs}, {"H", units}});
 }
 
 Program Compiled(const ir::Graph& graph, Precision precision = Precision::kF32) {
@@ -41,7 +42,8 @@ Program Compiled(const ir::Graph& graph, Precision precision = Precision::kF32) 
 void FillArguments(Session& session, uint64_t seed) {
   uint64_t stream = seed;
   for (const recurve_slot* slot : session.tensors()) {
-    bool given = slot->kind == RECURVE_SLOT_INPUT || slot->kind == RECURVE_SLOT_STATE || slot->kind == RECURVE_SLOT_ADJOINT;
+    bool given =
+        slot->kind == RECURVE_SLOT_INPUT || slot->kind == RECURVE_SLOT_STATE || slot->kind == RECURVE_SLOT_ADJOINT;
     if (!given || slot->is_index) continue;
     auto values = session.Tensor<float>(slot->name);
     ASSERT_TRUE(values) << values.error().message;
@@ -93,12 +95,14 @@ TEST_P(Threads, GiveTheSameBits) {
 
 INSTANTIATE_TEST_SUITE_P(Codegen, Threads,
                          testing::Combine(testing::Values("lstm", "gru", "layernorm_lstm"),
-                                          testing::Values(Sizes{5, 8, 3, 1}, Sizes{33, 40, 6, 9}, Sizes{16, 64, 4, 35})));
+                                          testing::Values(Sizes{5, 8, 3, 1}, Sizes{33, 40, 6, 9},
+                                                          Sizes{16, 64, 4, 35})));
 
 TEST(Step, RepeatedIsInference) {
-  Program program = Compiled(GraphOf("cell pair(I, H) {\n  input x: [I]\n  state h: [H], g: [H]\n  param W: [H, I], U: [H, H]\n"
-                                     "  h' = tanh(W @ x + U @ g)\n  g' = h\n  output h' + g\n}\n",
-                                     "pair", {{"I", 3}, {"H", 11}}));
+  Program program =
+      Compiled(GraphOf("cell pair(I, H) {\n  input x: [I]\n  state h: [H], g: [H]\n  param W: [H, I], U: [H, H]\n"
+                       "  h' = tanh(W @ x + U @ g)\n  g' = h\n  output h' + g\n}\n",
+                       "pair", {{"I", 3}, {"H", 11}}));
   constexpr size_t kSteps = 7;
   Session session(program);
   ASSERT_TRUE(session.SetExtent("T", kSteps));
@@ -156,7 +160,8 @@ TEST_P(Remainders, AgreeWithTheInterpreter) {
   const Sizes& sizes = GetParam();
   for (Precision precision : {Precision::kF32, Precision::kF64}) {
     ir::Graph graph = LibraryCell("gru_reset_before", sizes.inputs, sizes.units);
-    Trial trial = MakeTrial(graph, {{"T", static_cast<int64_t>(sizes.steps)}, {"B", static_cast<int64_t>(sizes.batch)}}, 11);
+    Trial trial =
+        MakeTrial(graph, {{"T", static_cast<int64_t>(sizes.steps)}, {"B", static_cast<int64_t>(sizes.batch)}}, 11);
     auto compiled = ErrorsOf(Compiled(graph, precision), trial);
     ASSERT_TRUE(compiled) << compiled.error().message;
     for (size_t k = 0; k < compiled->errors.size(); ++k) {
@@ -177,7 +182,8 @@ INSTANTIATE_TEST_SUITE_P(Codegen, Remainders,
 class Contractions : public testing::TestWithParam<const char*> {};
 
 TEST_P(Contractions, AgreeWithTheInterpreter) {
-  const std::map<char, ir::Dim> extents{{'t', ir::Dim("T")}, {'b', ir::Dim("B")}, {'i', 5}, {'j', 3}, {'k', 9}, {'o', 12}};
+  const std::map<char, ir::Dim> extents{
+      {'t', ir::Dim("T")}, {'b', ir::Dim("B")}, {'i', 5}, {'j', 3}, {'k', 9}, {'o', 12}};
   ir::ContractAttr labels;
   std::string text = GetParam();
   labels.lhs = text.substr(0, text.find(','));
@@ -201,15 +207,17 @@ TEST_P(Contractions, AgreeWithTheInterpreter) {
     auto compiled = ErrorsOf(Compiled(graph), trial);
     ASSERT_TRUE(compiled) << compiled.error().message;
     for (size_t k = 0; k < compiled->errors.size(); ++k) {
-      EXPECT_LE(compiled->errors[k], compiled->tolerances[k]) << trial.joint.outputs()[k].name << " weights=" << weights;
+      EXPECT_LE(compiled->errors[k], compiled->tolerances[k])
+          << trial.joint.outputs()[k].name << " weights=" << weights;
     }
   }
 }
 
 INSTANTIATE_TEST_SUITE_P(Codegen, Contractions,
-                         testing::Values("bi,oi->bo", "bi,io->bo", "tbi,oi->tbo", "tbo,tbi->oi", "bi,bi->b", "bi,bj->bij",
-                                         "bij,bj->bi", "bij,bjk->bik", "bi,oji->boj", "bij,oij->bo", "tbi,tbi->b",
-                                         "ib,oi->bo", "bi,oi->ob", "i,i->", "i,oi->o", "bi,bko->biko", "tbij,tbj->ti"));
+                         testing::Values("bi,oi->bo", "bi,io->bo", "tbi,oi->tbo", "tbo,tbi->oi", "bi,bi->b",
+                                         "bi,bj->bij", "bij,bj->bi", "bij,bjk->bik", "bi,oji->boj", "bij,oij->bo",
+                                         "tbi,tbi->b", "ib,oi->bo", "bi,oi->ob", "i,i->", "i,oi->o", "bi,bko->biko",
+                                         "tbij,tbj->ti"));
 
 TEST(Scatter, AddsWhatMeets) {
   ir::Graph graph;

@@ -14,12 +14,15 @@
 namespace recurve {
 namespace {
 
-constexpr TargetFacts kAvx2{.vector_bytes = 32, .vector_registers = 16, .vectors_of_f64 = true, .fused_multiply_add = true};
-constexpr TargetFacts kAvx512{.vector_bytes = 64, .vector_registers = 32, .vectors_of_f64 = true, .fused_multiply_add = true};
+constexpr TargetFacts kAvx2{
+    .vector_bytes = 32, .vector_registers = 16, .vectors_of_f64 = true, .fused_multiply_add = true};
+constexpr TargetFacts kAvx512{
+    .vector_bytes = 64, .vector_registers = 32, .vectors_of_f64 = true, .fused_multiply_add = true};
 
 // The plan of one entry of a library cell.
 Plan PlanOf(const std::string& cell, const std::string& entry, const TargetFacts& machine) {
-  std::string source = fmt::format("model m(I, H) {{\n  input x: [I] over T\n  y = scan {}(H=H) over x\n  output y\n}}\n", cell);
+  std::string source =
+      fmt::format("model m(I, H) {{\n  input x: [I] over T\n  y = scan {}(H=H) over x\n  output y\n}}\n", cell);
   frontend::LoadResult loaded = frontend::Load("m", source);
   EXPECT_TRUE(loaded.program) << loaded.messages;
   ir::Graph graph = *frontend::Build(*loaded.program, "m", {{"I", 64}, {"H", 128}}).graph;
@@ -72,7 +75,8 @@ TEST(Plan, InputProjectionIsOneProductOverTimeAndBatch) {
 TEST(Plan, BackwardStepMultipliesOnce) {
   Plan plan = PlanOf("lstm", "backward", kAvx2);
   int products = 0;
-  for (const Kernel& kernel : StepKernels(Entry(plan, "backward"))) products += static_cast<int>(kernel.products.size());
+  for (const Kernel& kernel : StepKernels(Entry(plan, "backward")))
+    products += static_cast<int>(kernel.products.size());
   EXPECT_EQ(products, 1);
 }
 
@@ -93,7 +97,8 @@ TEST(Plan, StackedCarryIsNotCopied) {
   const EntryPlan& entry = Entry(plan, "forward");
   for (const Kernel& kernel : StepKernels(entry)) {
     for (const LaneStore& store : kernel.stores) {
-      EXPECT_NE(kernel.program[store.value].kind, LaneInstruction::Kind::kLoad) << entry.buffers[store.view.buffer].name;
+      EXPECT_NE(kernel.program[store.value].kind, LaneInstruction::Kind::kLoad)
+          << entry.buffers[store.view.buffer].name;
     }
   }
 }
@@ -107,8 +112,8 @@ TEST(Tiling, FillsTheRegisters) {
     std::vector<int> chunks;
   };
   const Row rows[] = {
-      {kAvx2, 4, 256, 3, {4}},    {kAvx2, 3, 256, 4, {3}},  {kAvx2, 1, 256, 3, {4}},  {kAvx2, 2, 256, 3, {4}},
-      {kAvx2, 6, 256, 4, {3, 3}}, {kAvx2, 1, 8, 14, {1}},   {kAvx512, 4, 256, 6, {4}}, {kAvx512, 3, 256, 9, {3}},
+      {kAvx2, 4, 256, 3, {4}},    {kAvx2, 3, 256, 4, {3}}, {kAvx2, 1, 256, 3, {4}},   {kAvx2, 2, 256, 3, {4}},
+      {kAvx2, 6, 256, 4, {3, 3}}, {kAvx2, 1, 8, 14, {1}},  {kAvx512, 4, 256, 6, {4}}, {kAvx512, 3, 256, 9, {3}},
   };
   for (const Row& row : rows) {
     Tiling tiling = ChooseTiling(row.machine, Precision::kF32, row.units, {row.groups});

@@ -12,10 +12,10 @@
 static unsigned char symbols[256]; /* of token 0, 1, ... */
 static int32_t token_of[256];
 
-static void read_symbols(const char *path) {
+static void read_symbols(const char* path) {
   size_t bytes, i;
   int count = 0, c;
-  const unsigned char *text = (const unsigned char *)read_file(path, &bytes);
+  const unsigned char* text = (const unsigned char*)read_file(path, &bytes);
   static char seen[256];
   for (i = 0; i < bytes; ++i) seen[text[i]] = 1;
   for (c = 0; c < 256; ++c) {
@@ -26,7 +26,7 @@ static void read_symbols(const char *path) {
   if (count != characters_V) fail("another number of characters has", path);
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char** argv) {
   enum { V = characters_V, E = characters_E, H = characters_H };
   int32_t token;
   float logits[V], h[H], c[H];
@@ -36,7 +36,7 @@ int main(int argc, char **argv) {
   read_symbols(argv[2]);
   float *table = tensor(&weights, "table", V * E), *P = tensor(&weights, "P", V * H), *p = tensor(&weights, "p", V);
   float *W = tensor(&weights, "h.W", 4 * H * E), *U = tensor(&weights, "h.U", 4 * H * H);
-  float *b = tensor(&weights, "h.b", 4 * H);
+  float* b = tensor(&weights, "h.b", 4 * H);
   void *packed = aligned_bytes(CHARACTERS_PACKED_BYTES), *workspace = aligned_bytes(characters_workspace_bytes(1, 1));
 
   struct characters_pack_args pack = {

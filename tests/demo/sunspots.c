@@ -2,8 +2,8 @@
  *
  *   sunspots WEIGHTS DATA.csv FIRST LENGTH
  *
- * Prints, for each row of DATA from FIRST on, what the model predicts from the LENGTH rows before it, as `recurve forecast`
- * does. The weight file's metadata holds the mean and the deviation that values were standardized with.
+ * Prints, for each row of DATA from FIRST on, what the model predicts from the LENGTH rows before it, as `recurve
+ * forecast` does. The weight file's metadata holds the mean and the deviation that values were standardized with.
  */
 #include "sunspots.h"
 
@@ -12,16 +12,16 @@
 enum { kMostRows = 4096 };
 
 /* The second column of a CSV file with comments, a title row and two columns. */
-static size_t read_column(const char *path, double *values) {
+static size_t read_column(const char* path, double* values) {
   size_t bytes, rows = 0;
-  char *line = strtok(read_file(path, &bytes), "\n");
+  char* line = strtok(read_file(path, &bytes), "\n");
   for (; line != NULL && rows < kMostRows; line = strtok(NULL, "\n")) {
     if (sscanf(line, "%*f,%lf", &values[rows]) == 1) ++rows;
   }
   return rows;
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char** argv) {
   enum { H = sunspots_H };
   static double values[kMostRows];
   static float x[kMostRows], prediction[kMostRows];
@@ -36,7 +36,8 @@ int main(int argc, char **argv) {
   first = (size_t)atoi(argv[3]);
   length = (size_t)atoi(argv[4]);
   float *P = tensor(&weights, "P", H), *p = tensor(&weights, "p", 1);
-  float *W = tensor(&weights, "h.W", 4 * H), *U = tensor(&weights, "h.U", 4 * H * H), *b = tensor(&weights, "h.b", 4 * H);
+  float *W = tensor(&weights, "h.W", 4 * H), *U = tensor(&weights, "h.U", 4 * H * H),
+        *b = tensor(&weights, "h.b", 4 * H);
   void *packed = aligned_bytes(SUNSPOTS_PACKED_BYTES), *workspace = aligned_bytes(sunspots_workspace_bytes(length, 1));
 
   struct sunspots_pack_args pack = {
