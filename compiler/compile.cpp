@@ -95,7 +95,7 @@ Plan PlanOf(const ir::Graph& graph, const CompileOptions& options, const Target&
   add("inference", std::move(programs.inference));
   add("step", std::move(programs.step));
   entries.push_back({"pack", std::move(programs.pack)});
-  return MakePlan(graph.name, std::move(entries), options.precision, target.facts());
+  return MakePlan(graph.name, std::move(entries), options.precision, target.facts(), options.plan);
 }
 
 // A module with its descriptor, and the context it lives in.

@@ -34,6 +34,7 @@ struct CompileOptions {
   std::vector<std::string> wrt;                         // inputs whose gradients are wanted; empty: all real ones
   bool gradients = true;                                // false: no tape, no `forward`, no `backward`
   std::vector<std::string> entries;                     // those wanted besides `pack`; empty: all
+  PlanChoices plan;                                     // how it is computed
   std::map<std::string, int64_t, std::less<>> extents;  // what the graph was built with, for the C header
 };
 

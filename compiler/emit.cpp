@@ -22,6 +22,15 @@ Value* EmitSize(llvm::IRBuilder<>& builder, const EmitTypes& types, const Size& 
   return value;
 }
 
+// The steps of the longest chunk: as many as make the wanted rows, at least one and at most all.
+Value* EmitChunkSteps(llvm::IRBuilder<>& builder, const EmitTypes& types, const Chunks& chunks,
+                      const std::function<Value*(const std::string&)>& axis) {
+  Value* steps = builder.CreateUDiv(types.Word(chunks.rows), EmitSize(builder, types, chunks.step_rows, axis));
+  steps = builder.CreateSelect(builder.CreateICmpEQ(steps, types.Word(0)), types.Word(1), steps);
+  Value* all = axis(chunks.time);
+  return builder.CreateSelect(builder.CreateICmpULT(steps, all), steps, all);
+}
+
 // Where regions of one memory begin: each is aligned, and has its guard before and after.
 class Regions {
  public:
@@ -93,6 +102,11 @@ class EntryEmitter {
       axes[emit_.plan.axes[i]] = LoadSlot(static_cast<int>(i), emit_.types.size);
       SetFrame(static_cast<int>(i), axes[emit_.plan.axes[i]]);
     }
+    for (const Chunks& chunks : entry_.chunks) {
+      axes[chunks.axis] =
+          EmitChunkSteps(builder_, emit_.types, chunks, [&](const std::string& axis) { return axes.at(axis); });
+      chunk_steps_.push_back(axes[chunks.axis]);
+    }
     auto size = [&](const Size& elements) {
       return EmitSize(builder_, emit_.types, elements, [&](const std::string& axis) { return axes.at(axis); });
     };
@@ -162,6 +176,8 @@ class EntryEmitter {
         EmitCall(call->kernel);
       } else if (const auto* loop = std::get_if<TimeLoop>(&statement.kind)) {
         EmitTimeLoop(*loop);
+      } else if (const auto* chunks = std::get_if<ChunkLoop>(&statement.kind)) {
+        EmitChunkLoop(*chunks);
       } else {
         EmitBarrier(builder_, emit_.types, FrameWord(layout_.Team(), emit_.types.pointer));
       }
@@ -193,11 +209,43 @@ class EntryEmitter {
       EmitStatements(loop.body);
       loops_.pop_back();
     };
-    if (loop.reverse) {
-      EmitReverseLoop(builder_, steps, body);
-    } else {
-      EmitLoop(builder_, Word(0), steps, Word(1), body);
+    Value* begin = Word(0);
+    if (loop.chunk >= 0) {
+      begin = FrameWord(layout_.ChunkBegin(loop.chunk), emit_.types.size);
+      steps = FrameWord(layout_.ChunkEnd(loop.chunk), emit_.types.size);
     }
+    if (loop.reverse) {
+      EmitReverseLoop(builder_, begin, steps, body);
+    } else {
+      EmitLoop(builder_, begin, steps, Word(1), body);
+    }
+  }
+
+  // Chunks in the order of the scan. A buffer that holds one chunk is addressed as if it held them all: its address in
+  // the frame moves against the steps.
+  void EmitChunkLoop(const ChunkLoop& loop) {
+    const Chunks& chunks = entry_.chunks[loop.chunk];
+    Value* steps = FrameWord(layout_.Axis(chunks.time), emit_.types.size);
+    Value* longest = chunk_steps_[loop.chunk];
+    std::vector<Value*> bases;
+    for (int ring : chunks.rings) bases.push_back(FrameWord(layout_.Buffer(ring), emit_.types.pointer));
+    EmitLoop(builder_, Word(0), steps, longest, [&](Value* done) {
+      Value* left = builder_.CreateSub(steps, done);
+      Value* length = builder_.CreateSelect(builder_.CreateICmpULT(longest, left), longest, left);
+      Value* begin = chunks.reverse ? builder_.CreateSub(left, length) : done;
+      SetFrame(layout_.ChunkBegin(loop.chunk), begin);
+      SetFrame(layout_.ChunkEnd(loop.chunk), builder_.CreateAdd(begin, length));
+      for (size_t i = 0; i < bases.size(); ++i) {
+        Size step = entry_.buffers[chunks.rings[i]].size;
+        std::erase(step.axes, chunks.axis);
+        Value* step_size = EmitSize(builder_, emit_.types, step, [&](const std::string& axis) {
+          return FrameWord(layout_.Axis(axis), emit_.types.size);
+        });
+        Value* offset = builder_.CreateNeg(builder_.CreateMul(begin, step_size));
+        SetFrame(layout_.Buffer(chunks.rings[i]), builder_.CreateGEP(emit_.types.real, bases[i], offset));
+      }
+      EmitStatements(loop.body);
+    });
   }
 
   // Rearranges weights into panels, column by column; one thread does it all.
@@ -277,7 +325,7 @@ class EntryEmitter {
   }
 
   void EmitWorkspaceBytes() {
-    EmitBytes(emit_, emit_.plan.name + "_" + entry_.name + "_workspace_bytes", [&](Regions& regions) {
+    EmitBytes(emit_, emit_.plan.name + "_" + entry_.name + "_workspace_bytes", entry_.chunks, [&](Regions& regions) {
       for (const Buffer& buffer : entry_.buffers) {
         if (NeedsWorkspace(buffer)) regions.Add(buffer);
       }
@@ -291,16 +339,21 @@ class EntryEmitter {
   llvm::Function* function_ = nullptr;
   Value* frame_ = nullptr;
   llvm::Function* pack_column_ = nullptr;
+  std::vector<Value*> chunk_steps_;  // per chunk loop
   std::vector<std::pair<int, Value*>> loops_;
 
  public:
   // word NAME(const word* extents): the bytes that `regions` take.
-  static void EmitBytes(EmitModule& emit, const std::string& name, const std::function<void(Regions&)>& add) {
+  static void EmitBytes(EmitModule& emit, const std::string& name, const std::vector<Chunks>& chunk_loops,
+                        const std::function<void(Regions&)>& add) {
     llvm::FunctionType* type = llvm::FunctionType::get(emit.types.size, {emit.types.pointer}, false);
     llvm::Function* function = llvm::Function::Create(type, llvm::GlobalValue::ExternalLinkage, name, emit.module);
     function->addFnAttr(llvm::Attribute::NoUnwind);
     llvm::IRBuilder<> builder(llvm::BasicBlock::Create(emit.types.context, "entry", function));
-    auto axis = [&](const std::string& wanted) -> Value* {
+    std::function<Value*(const std::string&)> axis = [&](const std::string& wanted) -> Value* {
+      for (const Chunks& chunks : chunk_loops) {
+        if (chunks.axis == wanted) return EmitChunkSteps(builder, emit.types, chunks, axis);
+      }
       for (size_t i = 0; i < emit.plan.axes.size(); ++i) {
         if (emit.plan.axes[i] != wanted) continue;
         Value* place = builder.CreateConstInBoundsGEP1_64(emit.types.size, function->getArg(0), i);
@@ -346,7 +399,7 @@ std::unique_ptr<llvm::Module> Emit(const Plan& plan, const Target& target, llvm:
     has_tape |= entry.name == "backward";
   }
   if (has_tape) {
-    EntryEmitter::EmitBytes(emit, plan.name + "_tape_bytes", [&](Regions& regions) {
+    EntryEmitter::EmitBytes(emit, plan.name + "_tape_bytes", {}, [&](Regions& regions) {
       for (const Buffer& region : plan.tape) regions.Add(region);
     });
   }

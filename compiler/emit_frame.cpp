@@ -52,10 +52,10 @@ void EmitLoop(llvm::IRBuilder<>& builder, Value* begin, Value* end, Value* step,
   builder.SetInsertPoint(after);
 }
 
-void EmitReverseLoop(llvm::IRBuilder<>& builder, Value* end, const std::function<void(Value*)>& body) {
-  Value* zero = llvm::ConstantInt::get(end->getType(), 0);
+void EmitReverseLoop(llvm::IRBuilder<>& builder, Value* begin, Value* end, const std::function<void(Value*)>& body) {
   Value* one = llvm::ConstantInt::get(end->getType(), 1);
-  EmitLoop(builder, zero, end, one, [&](Value* i) { body(builder.CreateSub(builder.CreateSub(end, one), i)); });
+  Value* last = builder.CreateSub(builder.CreateAdd(begin, end), one);
+  EmitLoop(builder, begin, end, one, [&](Value* i) { body(builder.CreateSub(last, i)); });
 }
 
 void EmitIf(llvm::IRBuilder<>& builder, Value* condition, const std::function<void()>& body) {

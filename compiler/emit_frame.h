@@ -1,7 +1,8 @@
 // compiler/emit_frame.h: types, loops and the frame that kernels share.
 //
 // The frame of an entry is an array of words: the sizes of the symbolic axes, the thread's index, the number of
-// threads, the team, the packed weights, then the address of every buffer.
+// threads, the team, the packed weights, then the address of every buffer, then the
+// range of steps of every chunk loop.
 
 #ifndef RECURVE_COMPILER_EMIT_FRAME_H_
 #define RECURVE_COMPILER_EMIT_FRAME_H_
@@ -38,8 +39,8 @@ struct EmitTypes {
 // for (i = begin; i < end; i += step) body(i); LLVM is told to leave the loop as it is.
 void EmitLoop(llvm::IRBuilder<>& builder, Value* begin, Value* end, Value* step,
               const std::function<void(Value*)>& body);
-// for (i = end - 1; i >= 0; --i) body(i)
-void EmitReverseLoop(llvm::IRBuilder<>& builder, Value* end, const std::function<void(Value*)>& body);
+// for (i = end - 1; i >= begin; --i) body(i)
+void EmitReverseLoop(llvm::IRBuilder<>& builder, Value* begin, Value* end, const std::function<void(Value*)>& body);
 void EmitIf(llvm::IRBuilder<>& builder, Value* condition, const std::function<void()>& body);
 
 // The places of an entry's frame.
@@ -52,7 +53,10 @@ struct FrameLayout {
   int Team() const { return ThreadIndex() + 2; }
   int Packed() const { return ThreadIndex() + 3; }
   int Buffer(int buffer) const { return ThreadIndex() + 4 + buffer; }
-  int Words() const { return Buffer(static_cast<int>(entry.buffers.size())); }
+  // The range of steps that a chunk loop is at.
+  int ChunkBegin(int chunk) const { return Buffer(static_cast<int>(entry.buffers.size())) + 2 * chunk; }
+  int ChunkEnd(int chunk) const { return ChunkBegin(chunk) + 1; }
+  int Words() const { return ChunkBegin(static_cast<int>(entry.chunks.size())); }
 
   const Plan& plan;
   const EntryPlan& entry;
@@ -70,6 +74,8 @@ class FrameReader {
   Value* SizeValue(const Size& size);
   Value* ThreadIndex() { return Word(layout_.ThreadIndex()); }
   Value* ThreadCount() { return Word(layout_.ThreadCount()); }
+  Value* ChunkBegin(int chunk) { return Word(layout_.ChunkBegin(chunk)); }
+  Value* ChunkEnd(int chunk) { return Word(layout_.ChunkEnd(chunk)); }
   // The address of a view's first element.
   Value* Base(const View& view);
   const FrameLayout& layout() const { return layout_; }

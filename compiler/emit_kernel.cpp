@@ -122,18 +122,49 @@ KernelEmitter::Range KernelEmitter::Split(Value* count, Value* parts, Value* par
           builder_.CreateUDiv(builder_.CreateMul(count, next), parts)};
 }
 
-// Loops over the first `count` axes, appending their indices.
-void KernelEmitter::EmitNest(const std::vector<Size>& extents, size_t count, Indices& indices,
-                             const std::function<void()>& body) {
+KernelEmitter::Range KernelEmitter::SplitAmongThreads(Range range) {
+  Range part = Split(builder_.CreateSub(range.end, range.begin), frame_->ThreadCount(), frame_->ThreadIndex());
+  return {builder_.CreateAdd(range.begin, part.begin), builder_.CreateAdd(range.begin, part.end)};
+}
+
+KernelEmitter::Range KernelEmitter::WalkedRange(const std::vector<Size>& extents, size_t axis, bool is_chunked) {
+  if (kernel_.chunk < 0 || axis != 0 || !is_chunked) return {Word(0), frame_->SizeValue(extents[axis])};
+  Value* step = frame_->SizeValue(kernel_.step_rows);
+  return {builder_.CreateMul(frame_->ChunkBegin(kernel_.chunk), step),
+          builder_.CreateMul(frame_->ChunkEnd(kernel_.chunk), step)};
+}
+
+KernelEmitter::Range KernelEmitter::RowRange(size_t axis) {
+  return WalkedRange(kernel_.rows, axis, !kernel_.sums_steps);
+}
+
+KernelEmitter::Range KernelEmitter::ReducedRange(size_t axis) {
+  return WalkedRange(kernel_.reduced, axis, kernel_.sums_steps);
+}
+
+Value* KernelEmitter::IsFirstChunk() {
+  if (kernel_.chunk < 0 || !kernel_.sums_steps) return nullptr;
+  const Chunks& chunks = frame_->layout().entry.chunks[kernel_.chunk];
+  if (chunks.reverse) return builder_.CreateICmpEQ(frame_->ChunkEnd(kernel_.chunk), frame_->Axis(chunks.time));
+  return builder_.CreateICmpEQ(frame_->ChunkBegin(kernel_.chunk), Word(0));
+}
+
+void KernelEmitter::EmitNest(const std::vector<Range>& ranges, Indices& indices, const std::function<void()>& body) {
   std::function<void(size_t)> nest = [&](size_t axis) {
-    if (axis == count) return body();
-    EmitLoop(builder_, Word(0), frame_->SizeValue(extents[axis]), Word(1), [&](Value* i) {
+    if (axis == ranges.size()) return body();
+    EmitLoop(builder_, ranges[axis].begin, ranges[axis].end, Word(1), [&](Value* i) {
       indices.push_back(i);
       nest(axis + 1);
       indices.pop_back();
     });
   };
   nest(0);
+}
+
+void KernelEmitter::EmitRowNest(Indices& indices, const std::function<void()>& body) {
+  std::vector<Range> ranges;
+  for (size_t axis = 0; axis + 1 < kernel_.rows.size(); ++axis) ranges.push_back(RowRange(axis));
+  EmitNest(ranges, indices, body);
 }
 
 Value* KernelEmitter::Scratch(int64_t elements) {
@@ -258,9 +289,9 @@ void KernelEmitter::RunStores(LaneBuilder& lanes, const Row& row, Value* unit, i
 void KernelEmitter::EmitMap() {
   if (!kernel_.products.empty()) return EmitMapWithProducts();
   const int lanes = kernel_.lanes, full = Units() / lanes, tail = Units() % lanes;
-  Range rows = Split(frame_->SizeValue(kernel_.rows.back()), frame_->ThreadCount(), frame_->ThreadIndex());
+  Range rows = SplitAmongThreads(RowRange(kernel_.rows.size() - 1));
   Indices indices;
-  EmitNest(kernel_.rows, kernel_.rows.size() - 1, indices, [&] {
+  EmitRowNest(indices, [&] {
     EmitLoop(builder_, rows.begin, rows.end, Word(1), [&](Value* r) {
       indices.push_back(r);
       Row row = BeginRow(indices);
@@ -288,15 +319,15 @@ void KernelEmitter::EmitMapWithProducts() {
     scratch.push_back(Scratch(int64_t{kernel_.block_rows} * emit_.plan.panels[product.panels].columns() * lanes));
   }
 
-  Value* rows = frame_->SizeValue(kernel_.rows.back());
+  Range rows = RowRange(kernel_.rows.size() - 1);
   Value* threads = frame_->ThreadCount();
   Value* thread = frame_->ThreadIndex();
   Value* by_blocks = builder_.CreateICmpSGE(Word(blocks), threads);
-  Range of_blocks = Split(Word(blocks), threads, thread), of_rows = Split(rows, threads, thread);
+  Range of_blocks = Split(Word(blocks), threads, thread), of_rows = SplitAmongThreads(rows);
   Value* block_begin = builder_.CreateSelect(by_blocks, of_blocks.begin, Word(0));
   Value* block_end = builder_.CreateSelect(by_blocks, of_blocks.end, Word(blocks));
-  Value* row_begin = builder_.CreateSelect(by_blocks, Word(0), of_rows.begin);
-  Value* row_end = builder_.CreateSelect(by_blocks, rows, of_rows.end);
+  Value* row_begin = builder_.CreateSelect(by_blocks, rows.begin, of_rows.begin);
+  Value* row_end = builder_.CreateSelect(by_blocks, rows.end, of_rows.end);
 
   // The fewest blocks of rows, as even as possible: 65 rows are 33 + 32 and not 64 + 1.
   Value* own_rows = builder_.CreateSub(row_end, row_begin);
@@ -306,7 +337,7 @@ void KernelEmitter::EmitMapWithProducts() {
   Value* step = builder_.CreateUDiv(builder_.CreateAdd(own_rows, builder_.CreateSub(row_blocks, Word(1))), row_blocks);
 
   Indices outer;
-  EmitNest(kernel_.rows, kernel_.rows.size() - 1, outer, [&] {
+  EmitRowNest(outer, [&] {
     EmitLoop(builder_, row_begin, row_end, step, [&](Value* row) {
       Value* count = Minimum(step, builder_.CreateSub(row_end, row));
       EmitLoop(builder_, block_begin, block_end, Word(1), [&](Value* block) {

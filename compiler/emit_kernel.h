@@ -89,7 +89,16 @@ class KernelEmitter {
   Value* StrideOf(const View& view) { return frame_->SizeValue(view.axes.back().stride); }
   Range Split(Value* count, Value* parts, Value* part);
   Value* Minimum(Value* a, Value* b) { return builder_.CreateSelect(builder_.CreateICmpSLT(a, b), a, b); }
-  void EmitNest(const std::vector<Size>& extents, size_t count, Indices& indices, const std::function<void()>& body);
+  // The indices of a row or reduced axis that this call walks: all of them, or those of a chunk of steps.
+  Range RowRange(size_t axis);
+  Range ReducedRange(size_t axis);
+  Range WalkedRange(const std::vector<Size>& extents, size_t axis, bool is_chunked);
+  Range SplitAmongThreads(Range range);
+  // Whether nothing has been summed into the results yet; null when that is so at every call.
+  Value* IsFirstChunk();
+  // Loops over ranges, appending their indices.
+  void EmitNest(const std::vector<Range>& ranges, Indices& indices, const std::function<void()>& body);
+  void EmitRowNest(Indices& indices, const std::function<void()>& body);  // all row axes but the last
   llvm::ConstantInt* Word(int64_t value) const { return emit_.types.Word(value); }
   Value* Scratch(int64_t elements);
   void CallBarrier();

@@ -23,20 +23,25 @@ void KernelEmitter::EmitProduct() {
   const int64_t panel_block = kernel_.depth * block_units;
 
   Value* rows = frame_->SizeValue(kernel_.rows.back());
-  Value* depth_total = frame_->SizeValue(kernel_.reduced.back());
-  size_t outer_rows = kernel_.rows.size() - 1, outer_depths = kernel_.reduced.size() - 1;
+  Range all_depths = ReducedRange(kernel_.reduced.size() - 1);
+  std::vector<Range> outer_depths;
+  for (size_t axis = 0; axis + 1 < kernel_.reduced.size(); ++axis) outer_depths.push_back(ReducedRange(axis));
+  Value* first_chunk = IsFirstChunk();
   Range own_blocks = Split(Word(blocks), frame_->ThreadCount(), frame_->ThreadIndex());
   Value* row_blocks = builder_.CreateUDiv(builder_.CreateAdd(rows, Word(block_rows - 1)), Word(block_rows));
   Range own_rows = Split(row_blocks, frame_->ThreadCount(), frame_->ThreadIndex());
 
   Indices outer;
-  EmitNest(kernel_.rows, outer_rows, outer, [&] {
+  EmitRowNest(outer, [&] {
     Indices depths;
-    EmitNest(kernel_.reduced, outer_depths, depths, [&] {
-      EmitLoop(builder_, Word(0), depth_total, Word(kernel_.depth), [&](Value* depth_begin) {
-        Value* depth = Minimum(Word(kernel_.depth), builder_.CreateSub(depth_total, depth_begin));
-        Value* first = builder_.CreateICmpEQ(depth_begin, Word(0));
-        for (Value* index : depths) first = builder_.CreateAnd(first, builder_.CreateICmpEQ(index, Word(0)));
+    EmitNest(outer_depths, depths, [&] {
+      EmitLoop(builder_, all_depths.begin, all_depths.end, Word(kernel_.depth), [&](Value* depth_begin) {
+        Value* depth = Minimum(Word(kernel_.depth), builder_.CreateSub(all_depths.end, depth_begin));
+        Value* first = builder_.CreateICmpEQ(depth_begin, all_depths.begin);
+        for (size_t i = 0; i < depths.size(); ++i) {
+          first = builder_.CreateAnd(first, builder_.CreateICmpEQ(depths[i], outer_depths[i].begin));
+        }
+        if (first_chunk != nullptr) first = builder_.CreateAnd(first, first_chunk);
         CallBarrier();
         EmitLoop(builder_, own_blocks.begin, own_blocks.end, Word(1), [&](Value* block) {
           PackRight(depths, depth_begin, depth, block,

@@ -16,12 +16,13 @@ double Identity(ReduceKind kind) { return kind == ReduceKind::kSum ? 0.0 : -std:
 }  // namespace
 
 void KernelEmitter::EmitReduce() {
-  Range split = Split(frame_->SizeValue(kernel_.rows.front()), frame_->ThreadCount(), frame_->ThreadIndex());
+  Range split = SplitAmongThreads(RowRange(0));
   Indices rows;
   EmitLoop(builder_, split.begin, split.end, Word(1), [&](Value* first) {
     rows.push_back(first);
-    std::vector<Size> inner(kernel_.rows.begin() + 1, kernel_.rows.end());
-    EmitNest(inner, inner.size(), rows, [&] {
+    std::vector<Range> inner;
+    for (size_t axis = 1; axis < kernel_.rows.size(); ++axis) inner.push_back(RowRange(axis));
+    EmitNest(inner, rows, [&] {
       if (kernel_.reduce_units) {
         EmitReduceUnits(rows);
         return;
@@ -55,10 +56,26 @@ void KernelEmitter::EmitReduceRow(const Indices& rows, Value* first_unit, int ve
     llvm::IRBuilder<> builder(entry_, entry_->begin());
     for (int v = 0; v < vectors; ++v) slots.push_back(builder.CreateAlloca(lanes.type()));
   }
-  for (Value* slot : slots) builder_.CreateStore(identity, slot);
+  const View& out = kernel_.stores[0].view;
+  Value* stride = StrideOf(out);
+  std::vector<Value*> results;
+  for (int v = 0; v < vectors; ++v) {
+    Value* unit = builder_.CreateAdd(first_unit, Word(int64_t{v} * valid));
+    results.push_back(builder_.CreateGEP(emit_.types.real, At(out, rows), builder_.CreateMul(unit, stride)));
+  }
+  Value* first_chunk = IsFirstChunk();
+  for (int v = 0; v < vectors; ++v) {
+    Value* start = identity;
+    if (first_chunk != nullptr) {
+      Value* sum = EmitVectorLoad(lanes, results[v], stride, out.axes.back().stride, valid);
+      start = builder_.CreateSelect(first_chunk, identity, sum);
+    }
+    builder_.CreateStore(start, slots[v]);
+  }
   Indices indices = rows;
-  size_t outer = kernel_.reduced.empty() ? 0 : kernel_.reduced.size() - 1;
-  EmitNest(kernel_.reduced, outer, indices, [&] {
+  std::vector<Range> outer;
+  for (size_t axis = 0; axis + 1 < kernel_.reduced.size(); ++axis) outer.push_back(ReducedRange(axis));
+  EmitNest(outer, indices, [&] {
     auto accumulate = [&](const std::vector<Value*>& sums) {
       Row row = BeginRow(indices);
       std::vector<Value*> next;
@@ -74,22 +91,20 @@ void KernelEmitter::EmitReduceRow(const Indices& rows, Value* first_unit, int ve
     if (kernel_.reduced.empty()) {
       sums = accumulate(sums);
     } else {
-      sums =
-          EmitCarriedLoop(frame_->SizeValue(kernel_.reduced.back()), sums, [&](Value* i, std::vector<Value*> carried) {
-            indices.push_back(i);
-            std::vector<Value*> next = accumulate(carried);
-            indices.pop_back();
-            return next;
-          });
+      Range range = ReducedRange(kernel_.reduced.size() - 1);
+      Value* count = builder_.CreateSub(range.end, range.begin);
+      sums = EmitCarriedLoop(count, sums, [&](Value* i, std::vector<Value*> carried) {
+        indices.push_back(builder_.CreateAdd(range.begin, i));
+        std::vector<Value*> next = accumulate(carried);
+        indices.pop_back();
+        return next;
+      });
     }
     for (int v = 0; v < vectors; ++v) builder_.CreateStore(sums[v], slots[v]);
   });
-  const View& out = kernel_.stores[0].view;
-  Value* stride = StrideOf(out);
   for (int v = 0; v < vectors; ++v) {
-    Value* unit = builder_.CreateAdd(first_unit, Word(int64_t{v} * valid));
-    Value* pointer = builder_.CreateGEP(emit_.types.real, At(out, rows), builder_.CreateMul(unit, stride));
-    EmitVectorStore(lanes, builder_.CreateLoad(lanes.type(), slots[v]), pointer, stride, out.axes.back().stride, valid);
+    Value* sum = builder_.CreateLoad(lanes.type(), slots[v]);
+    EmitVectorStore(lanes, sum, results[v], stride, out.axes.back().stride, valid);
   }
 }
 
@@ -106,7 +121,9 @@ void KernelEmitter::EmitReduceUnits(const Indices& rows) {
   builder_.CreateStore(identity, narrow_slot);
   ir::Op combine = Combiner(kernel_.reduce);
   Indices indices = rows;
-  EmitNest(kernel_.reduced, kernel_.reduced.size(), indices, [&] {
+  std::vector<Range> reduced;
+  for (size_t axis = 0; axis < kernel_.reduced.size(); ++axis) reduced.push_back(ReducedRange(axis));
+  EmitNest(reduced, indices, [&] {
     Row row = BeginRow(indices);
     auto run = [&](LaneBuilder& lanes, Value* slot, Value* begin, Value* end, int step) {
       Value* start = builder_.CreateLoad(lanes.type(), slot);
@@ -125,8 +142,14 @@ void KernelEmitter::EmitReduceUnits(const Indices& rows) {
   Value* across = kernel_.reduce == ReduceKind::kSum ? wide.HorizontalSum(folded) : wide.HorizontalMax(folded);
   Lane rest = narrow.Wrap(builder_.CreateLoad(narrow.type(), narrow_slot));
   Value* result = narrow.Elementwise(combine, {{narrow.Wrap(across), rest}}).value;
-  builder_.CreateAlignedStore(result, At(kernel_.stores[0].view, rows),
-                              llvm::Align(static_cast<uint64_t>(emit_.types.real_bytes)));
+  Value* out = At(kernel_.stores[0].view, rows);
+  const llvm::Align align(static_cast<uint64_t>(emit_.types.real_bytes));
+  if (Value* first_chunk = IsFirstChunk(); first_chunk != nullptr) {
+    Value* before = builder_.CreateAlignedLoad(emit_.types.real, out, align);
+    before = builder_.CreateSelect(first_chunk, identity, before);
+    result = narrow.Elementwise(combine, {{narrow.Wrap(before), narrow.Wrap(result)}}).value;
+  }
+  builder_.CreateAlignedStore(result, out, align);
 }
 
 // for (i = 0; i < count; ++i) carried = body(i, carried); returns what is carried out, `initial` for no iteration.
@@ -180,12 +203,13 @@ void KernelEmitter::EmitScatter() {
   EmitIf(builder_, builder_.CreateICmpEQ(frame_->ThreadIndex(), Word(0)), [&] {
     EmitLoop(builder_, Word(0), frame_->SizeValue(SizeOf(kernel_.table.extent)), Word(1), [&](Value* table_row) {
       // Axes of the index have stride 0 here, so only those of a row of the table are walked.
-      std::vector<Size> extents = kernel_.rows;
-      for (size_t i = 0; i < extents.size(); ++i) {
-        if (kernel_.out.axes[i].stride.factor == 0) extents[i] = Size{};
+      std::vector<Range> ranges;
+      for (size_t axis = 0; axis < kernel_.rows.size(); ++axis) {
+        bool of_row = kernel_.out.axes[axis].stride.factor != 0;
+        ranges.push_back(of_row ? RowRange(axis) : Range{Word(0), Word(1)});
       }
       Indices indices;
-      EmitNest(extents, extents.size(), indices, [&] {
+      EmitNest(ranges, indices, [&] {
         Value* row =
             builder_.CreateGEP(emit_.types.real, At(kernel_.out, indices), builder_.CreateMul(table_row, table_stride));
         for_units([&](LaneBuilder& builder, Value* unit) {
@@ -195,8 +219,10 @@ void KernelEmitter::EmitScatter() {
         });
       });
     });
+    std::vector<Range> ranges;
+    for (size_t axis = 0; axis < kernel_.rows.size(); ++axis) ranges.push_back(RowRange(axis));
     Indices indices;
-    EmitNest(kernel_.rows, kernel_.rows.size(), indices, [&] {
+    EmitNest(ranges, indices, [&] {
       Value* index = builder_.CreateLoad(emit_.types.index, At(kernel_.left, indices));
       Value* offset = builder_.CreateMul(builder_.CreateSExtOrTrunc(index, emit_.types.size), table_stride);
       Value* row = builder_.CreateGEP(emit_.types.real, At(kernel_.out, indices), offset);

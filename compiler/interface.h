@@ -18,6 +18,11 @@
 
 namespace recurve {
 
+// What a plan may do one way or another without changing what is computed; sums may differ in their last bits.
+struct PlanChoices {
+  int64_t chunk_rows = 1024;  // rows (steps times batch) of a chunk of steps: so many share one reading of the weights
+};
+
 enum class Precision : uint8_t { kF32, kF64 };
 inline int ElementBytes(Precision precision) { return precision == Precision::kF32 ? 4 : 8; }
 

@@ -259,9 +259,9 @@ bool Panels::SameLayout(const Panels& other) const {
          chunks == other.chunks && std::ranges::equal(groups, other.groups, same_source);
 }
 
-Plan MakePlan(const std::string& name, std::vector<EntryGraph> entries, Precision precision,
-              const TargetFacts& machine) {
-  Plan plan{.name = name, .precision = precision, .machine = machine};
+Plan MakePlan(const std::string& name, std::vector<EntryGraph> entries, Precision precision, const TargetFacts& machine,
+              const PlanChoices& choices) {
+  Plan plan{.name = name, .precision = precision, .machine = machine, .choices = choices};
   for (const EntryGraph& entry : entries) {
     for (std::string& axis : ir::SymbolicAxes(entry.graph)) {
       if (std::ranges::find(plan.axes, axis) == plan.axes.end()) plan.axes.push_back(std::move(axis));

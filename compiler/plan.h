@@ -173,15 +173,27 @@ struct Kernel {
   int block_rows = 1;       // rows whose sums are held between products and lane program
   int64_t depth = 0;        // kProduct: terms of the sum between two visits of the result
   int panel_buffer = -1;    // kProduct: where the right side is packed, depth terms at a time
+  // In a chunk loop: the loop's number; its steps walk the first of `rows`, or of `reduced` where `sums_steps`, with
+  // `step_rows` indices each. What several chunks sum is added up in the result.
+  int chunk = -1;
+  bool sums_steps = false;
+  Size step_rows;
 };
 
 struct Statement;
 
-// for time = 0 .. T-1 (reverse: T-1 .. 0)
+// for time = 0 .. T-1 (reverse: T-1 .. 0); in a chunk loop the steps of the chunk
 struct TimeLoop {
   int loop = 0;  // its number, as OffsetTerm::loop names it
   ir::Dim time;
   bool reverse = false;
+  int chunk = -1;  // the number of the chunk loop around it
+  std::vector<Statement> body;
+};
+
+// A scan and its neighbours that are parallel in time, a few steps at a time (plan_chunk.h).
+struct ChunkLoop {
+  int chunk = 0;  // index into EntryPlan::chunks
   std::vector<Statement> body;
 };
 
@@ -192,7 +204,17 @@ struct KernelCall {
 struct Barrier {};
 
 struct Statement {
-  std::variant<KernelCall, TimeLoop, Barrier> kind;
+  std::variant<KernelCall, TimeLoop, ChunkLoop, Barrier> kind;
+};
+
+// How a chunk loop cuts time: as many steps as make `rows` rows of `step_rows` a step, at least one.
+struct Chunks {
+  std::string axis;  // the name by which a Size mentions the steps of a chunk
+  std::string time;  // the axis that is cut
+  bool reverse = false;
+  int64_t rows = 1;
+  Size step_rows;
+  std::vector<int> rings;  // buffers that hold one chunk at a time
 };
 
 struct EntryPlan {
@@ -201,6 +223,7 @@ struct EntryPlan {
   std::vector<Buffer> buffers;
   std::vector<Kernel> kernels;
   std::vector<Statement> statements;
+  std::vector<Chunks> chunks;
   bool packs_panels = false;  // `pack`: writes every panel set after its statements
 };
 
@@ -208,6 +231,7 @@ struct Plan {
   std::string name;
   Precision precision = Precision::kF32;
   TargetFacts machine;
+  PlanChoices choices;
   std::vector<std::string> axes;
   std::vector<Panels> panels;
   int64_t packed_elements = 0;
@@ -227,8 +251,8 @@ struct EntryGraph {
 // Plans the entries of one program. `pack` comes last and its outputs are the `packedN` inputs of the others.
 //   forward   outputs tapeN go to the tape        backward   inputs tapeN come from it
 //   step      an output NAMET is written over the input NAME0, which becomes one slot NAME
-Plan MakePlan(const std::string& name, std::vector<EntryGraph> entries, Precision precision,
-              const TargetFacts& machine);
+Plan MakePlan(const std::string& name, std::vector<EntryGraph> entries, Precision precision, const TargetFacts& machine,
+              const PlanChoices& choices = {});
 
 // Text for people: buffers, statements, kernels, tiles, and why.
 std::string PrintPlan(const Plan& plan);

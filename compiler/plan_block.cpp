@@ -10,6 +10,7 @@
 #include <optional>
 #include <set>
 
+#include "compiler/plan_chunk.h"
 #include "compiler/plan_collapse.h"
 #include "compiler/plan_scan.h"
 #include "compiler/plan_schedule.h"
@@ -69,6 +70,8 @@ struct Draft {
   std::map<std::pair<NodeId, int64_t>, int> memo;  // (value, unit offset) -> instruction
   std::vector<std::vector<PanelGroup>> groups;     // per product
   std::set<NodeId> sums;                           // contractions summed here
+  std::optional<std::string> chunk_time;           // runs in chunks of this axis
+  int added = -1;                                  // its number in the entry, once finished
 };
 
 class BlockPlanner {
@@ -115,8 +118,10 @@ class BlockPlanner {
   int Load(Draft& draft, const View& view, int64_t offset, const std::string& label);
   View AlignTo(const Space& space, const View& view, int64_t offset) const;
 
+  std::vector<ChunkChoice> ChooseSharedChunks();
   void Finish(Draft& draft);
   int AddKernel(Kernel kernel);
+  Statement PlanScanStatement(NodeId id, const ChunkChoice& choice);
 
   void NeedInMemory(NodeId id) { restart_ |= extra_roots_.insert(id).second; }
   void NeedOpaque(NodeId id) { restart_ |= schedule_.MakeOpaque(id); }
@@ -645,6 +650,10 @@ void BlockPlanner::Finish(Draft& draft) {
     kernel.vectors = kReduceVectors;
   }
   CollapseAxes(kernel);
+  if (draft.chunk_time) {
+    kernel.step_rows = kernel.sums_steps ? kernel.reduced.front() : kernel.rows.front();
+    kernel.step_rows.axes.erase(std::ranges::find(kernel.step_rows.axes, *draft.chunk_time));
+  }
   for (size_t i = 0; i < kernel.products.size(); ++i) {
     kernel.products[i].panels = context_.plan->AddPanels({.groups = draft.groups[i],
                                                           .units = units,
@@ -661,6 +670,86 @@ void BlockPlanner::Finish(Draft& draft) {
   }
 }
 
+// Which kernels run in chunks beside a scan; one choice per scan, in the order of `scans_`.
+std::vector<ChunkChoice> BlockPlanner::ChooseSharedChunks() {
+  std::vector<PhasedKernel> kernels;
+  for (Draft& draft : drafts_) kernels.push_back({&draft.kernel, draft.phase});
+  std::vector<ChunkScan> scans;
+  for (const auto& [id, plan] : scans_) {
+    const Node& node = graph_[id];
+    const auto& attr = node.As<ir::ScanAttr>();
+    ChunkScan scan{.phase = schedule_.phase(id), .time = attr.time};
+    for (int i = attr.carries; i < static_cast<int>(node.args.size()); ++i) {
+      View view = *ViewOf(node.args[i]);
+      if (i < attr.carries + attr.sequences) {
+        scan.elements.push_back(std::move(view));
+      } else {
+        scan.whole.push_back(view.buffer);
+      }
+    }
+    scan.stacks = plan.StackBuffers();
+    scan.slots = plan.CarryBuffers();
+    scans.push_back(std::move(scan));
+  }
+  std::vector<ChunkChoice> choices = ChooseChunks(kernels, scans, context_.entry->buffers);
+  for (size_t i = 0; i < scans.size(); ++i) {
+    for (const std::vector<int>* chosen : {&choices[i].before, &choices[i].after}) {
+      for (int k : *chosen) drafts_[k].chunk_time = scans[i].time.axis;
+    }
+  }
+  return choices;
+}
+
+// The time loop of a scan, in a chunk loop with the kernels that share its chunks.
+Statement BlockPlanner::PlanScanStatement(NodeId id, const ChunkChoice& choice) {
+  std::vector<View> operands;
+  const Node& node = graph_[id];
+  for (size_t i = 0; i < node.args.size(); ++i) {
+    operands.push_back(static_cast<int>(i) < node.As<ir::ScanAttr>().carries ? View{} : *ViewOf(node.args[i]));
+  }
+  TimeLoop loop = scans_.at(id).PlanBody(context_, operands);
+  if (choice.empty()) return {std::move(loop)};
+
+  EntryPlan& entry = *context_.entry;
+  const int number = static_cast<int>(entry.chunks.size());
+  Chunks chunks{.axis = fmt::format("chunk{}", number),
+                .time = loop.time.axis,
+                .reverse = loop.reverse,
+                .rows = context_.plan->choices.chunk_rows,
+                .step_rows = {},
+                .rings = choice.rings};
+  for (const std::vector<int>* chosen : {&choice.before, &choice.after}) {
+    for (int k : *chosen) {
+      Kernel& kernel = entry.kernels[drafts_[k].added];
+      kernel.chunk = number;
+      if (kernel.step_rows.axes.size() > chunks.step_rows.axes.size())
+        chunks.step_rows = Size{1, kernel.step_rows.axes};
+    }
+  }
+  for (int ring : chunks.rings) {
+    Buffer& buffer = entry.buffers[ring];
+    *std::ranges::find(buffer.size.axes, chunks.time) = chunks.axis;
+    std::ranges::sort(buffer.size.axes);
+    buffer.guard = {0, {}};
+  }
+  entry.chunks.push_back(std::move(chunks));
+  loop.chunk = number;
+  ChunkLoop statement{.chunk = number, .body = {}};
+  int phase = -1;
+  auto call = [&](int k) {
+    if (phase >= 0 && drafts_[k].phase != phase) statement.body.push_back({Barrier{}});
+    phase = drafts_[k].phase;
+    statement.body.push_back({KernelCall{drafts_[k].added}});
+  };
+  for (int k : choice.before) call(k);
+  if (phase >= 0) statement.body.push_back({Barrier{}});
+  statement.body.push_back({std::move(loop)});
+  phase = -1;
+  for (int k : choice.after) call(k);
+  if (phase >= 0) statement.body.push_back({Barrier{}});
+  return {std::move(statement)};
+}
+
 std::vector<Statement> BlockPlanner::Run() {
   size_t buffers = context_.entry->buffers.size();
   int loops = context_.loops;
@@ -674,18 +763,16 @@ std::vector<Statement> BlockPlanner::Run() {
     DraftKernels();
   } while (restart_);
 
+  std::vector<ChunkChoice> choices = ChooseSharedChunks();
   std::map<int, std::vector<Statement>> phases;
   for (Draft& draft : drafts_) {
     Finish(draft);
-    phases[draft.phase].push_back({KernelCall{AddKernel(std::move(draft.kernel))}});
+    draft.added = AddKernel(std::move(draft.kernel));
+    if (!draft.chunk_time) phases[draft.phase].push_back({KernelCall{draft.added}});
   }
-  for (auto& [id, scan] : scans_) {
-    std::vector<View> operands;
-    const Node& node = graph_[id];
-    for (size_t i = 0; i < node.args.size(); ++i) {
-      operands.push_back(static_cast<int>(i) < node.As<ir::ScanAttr>().carries ? View{} : *ViewOf(node.args[i]));
-    }
-    phases[schedule_.phase(id)].push_back({scan.PlanBody(context_, operands)});
+  size_t scan = 0;
+  for (const auto& [id, plan] : scans_) {
+    phases[schedule_.phase(id)].push_back(PlanScanStatement(id, choices[scan++]));
   }
   std::vector<Statement> statements;
   for (auto& [phase, list] : phases) {

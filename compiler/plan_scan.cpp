@@ -32,6 +32,18 @@ void ScanPlan::PlaceCarries(EntryContext& context) {
   }
 }
 
+std::vector<int> ScanPlan::StackBuffers() const {
+  std::vector<int> buffers;
+  for (const Stack& stack : stacks_) buffers.push_back(stack.view.buffer);
+  return buffers;
+}
+
+std::vector<int> ScanPlan::CarryBuffers() const {
+  std::vector<int> buffers;
+  for (const Carry& carry : carries_) buffers.push_back(carry.slots.buffer);
+  return buffers;
+}
+
 // The slot of step t, `steps` steps on.
 OffsetTerm ScanPlan::SlotOfLoop(const Carry& carry, int64_t steps) const {
   return {.loop = loop_, .shift = carry.shift + steps * Direction(), .ring = carry.ring};
@@ -77,7 +89,10 @@ TimeLoop ScanPlan::PlanBody(EntryContext& context, const std::vector<View>& oper
   for (const Stack& stack : stacks_) {
     if (!stack.is_carry) destinations[stack.output].push_back(IndexFirst(stack.view, {.loop = loop_}));
   }
-  TimeLoop loop{loop_, attr_->time, attr_->reverse, PlanBlock(context, *attr_->body, inputs, destinations)};
+  TimeLoop loop{.loop = loop_,
+                .time = attr_->time,
+                .reverse = attr_->reverse,
+                .body = PlanBlock(context, *attr_->body, inputs, destinations)};
   loop.body.push_back({Barrier{}});
   return loop;
 }

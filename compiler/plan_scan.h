@@ -26,6 +26,12 @@ class ScanPlan {
   View InitialView(int carry) const;
   View FinalView(int carry) const;
 
+  // The buffers that its steps write; those whose slots are carries may be used a step beyond either end.
+  std::vector<int> StackBuffers() const;
+  std::vector<int> CarryBuffers() const;
+  int loop() const { return loop_; }
+  const ir::ScanAttr& attr() const { return *attr_; }
+
   // The loop. operands[i] is where operand i of the scan is read; those of carries are not used.
   TimeLoop PlanBody(EntryContext& context, const std::vector<View>& operands) const;
 

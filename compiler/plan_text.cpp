@@ -63,6 +63,13 @@ class PlanPrinter {
                             loop->reverse ? fmt::format("{}-1 .. 0", time) : fmt::format("0 .. {}-1", time));
         PrintStatements(loop->body, depth + 1);
         out_ += indent + "}\n";
+      } else if (const auto* chunk = std::get_if<ChunkLoop>(&statement.kind)) {
+        const Chunks& chunks = entry_.chunks[chunk->chunk];
+        out_ += fmt::format("{}in chunks of {} steps of {}, as many as make {} rows of {} a step{} {{\n", indent,
+                            chunks.axis, chunks.time, chunks.rows, Text(chunks.step_rows),
+                            chunks.reverse ? ", last steps first" : "");
+        PrintStatements(chunk->body, depth + 1);
+        out_ += indent + "}\n";
       } else {
         out_ += indent + "barrier\n";
       }

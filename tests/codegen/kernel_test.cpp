@@ -178,6 +178,44 @@ INSTANTIATE_TEST_SUITE_P(Codegen, Remainders,
                            return fmt::format("T{}B{}I{}H{}", s.steps, s.batch, s.inputs, s.units);
                          });
 
+// Time cut into chunks of one step, of a few with a rest, and of more rows than there are.
+TEST(Chunks, OfAnyLengthAgreeWithTheInterpreter) {
+  for (const char* cell : {"lstm", "layernorm_lstm", "gru_reset_before"}) {
+    ir::Graph graph = LibraryCell(cell, 5, 9);
+    Trial trial = MakeTrial(graph, {{"T", 11}, {"B", 3}}, 13);
+    for (int64_t rows : {1, 7, 12, 33, 1000}) {
+      auto program = CompileToMemory(graph, {.precision = Precision::kF64, .plan = {.chunk_rows = rows}});
+      ASSERT_TRUE(program) << program.error().message;
+      auto compiled = ErrorsOf(*program, trial);
+      ASSERT_TRUE(compiled) << compiled.error().message;
+      for (size_t k = 0; k < compiled->errors.size(); ++k) {
+        EXPECT_LE(compiled->errors[k], compiled->tolerances[k])
+            << cell << " in chunks of " << rows << " rows: " << trial.joint.outputs()[k].name;
+      }
+    }
+  }
+}
+
+// A loss, a readout and an embedding: what stands before and after the scan in a model.
+TEST(Chunks, OfAModelAgreeWithTheInterpreter) {
+  ir::Graph graph = GraphOf(
+      "model tagger(V, H) {\n  input tokens: int[V] over T\n  input target: int[V] over T\n"
+      "  param table: [V, H] ~ uniform(-1, 1), P: [V, H] ~ uniform(-1, 1), p: [V]\n"
+      "  first = scan lstm(H=H) over table[tokens]\n  second = scan gru(H=H) over first\n"
+      "  logits = P @ second + p\n  output logits\n  loss cross_entropy(logits, target)\n}\n",
+      "tagger", {{"V", 6}, {"H", 5}});
+  Trial trial = MakeTrial(graph, {{"T", 10}, {"B", 3}}, 17);
+  for (int64_t rows : {1, 8, 1000}) {
+    auto program = CompileToMemory(graph, {.precision = Precision::kF64, .plan = {.chunk_rows = rows}});
+    ASSERT_TRUE(program) << program.error().message;
+    auto compiled = ErrorsOf(*program, trial);
+    ASSERT_TRUE(compiled) << compiled.error().message;
+    for (size_t k = 0; k < compiled->errors.size(); ++k) {
+      EXPECT_LE(compiled->errors[k], compiled->tolerances[k]) << rows << " rows: " << trial.joint.outputs()[k].name;
+    }
+  }
+}
+
 // Contractions of every form: batched, inner, outer, with several axes of rows, columns and terms.
 class Contractions : public testing::TestWithParam<const char*> {};
 

@@ -37,18 +37,28 @@ const EntryPlan& Entry(const Plan& plan, const std::string& name) {
   return *std::ranges::find(plan.entries, name, &EntryPlan::name);
 }
 
-// The kernels that run at every step of the entry's first time loop.
-std::vector<Kernel> StepKernels(const EntryPlan& entry) {
+// The first loop of this kind among the statements.
+template <typename Loop>
+const Loop* FirstLoop(const std::vector<Statement>& statements) {
+  for (const Statement& statement : statements) {
+    if (const auto* loop = std::get_if<Loop>(&statement.kind)) return loop;
+  }
+  return nullptr;
+}
+
+std::vector<Kernel> KernelsOf(const EntryPlan& entry, const std::vector<Statement>& statements) {
   std::vector<Kernel> kernels;
-  for (const Statement& statement : entry.statements) {
-    const auto* loop = std::get_if<TimeLoop>(&statement.kind);
-    if (loop == nullptr) continue;
-    for (const Statement& inner : loop->body) {
-      if (const auto* call = std::get_if<KernelCall>(&inner.kind)) kernels.push_back(entry.kernels[call->kernel]);
-    }
-    break;
+  for (const Statement& statement : statements) {
+    if (const auto* call = std::get_if<KernelCall>(&statement.kind)) kernels.push_back(entry.kernels[call->kernel]);
   }
   return kernels;
+}
+
+// The kernels that run at every step of the entry's first time loop, which runs in chunks.
+std::vector<Kernel> StepKernels(const EntryPlan& entry) {
+  const auto* chunks = FirstLoop<ChunkLoop>(entry.statements);
+  if (chunks == nullptr) return {};
+  return KernelsOf(entry, FirstLoop<TimeLoop>(chunks->body)->body);
 }
 
 TEST(Plan, LstmStepIsOneKernelWithAllGatesInATile) {
@@ -89,6 +99,32 @@ TEST(Plan, WeightGradientsAreProductsOverTimeAndBatch) {
     EXPECT_EQ(kernel.reduced, (std::vector<Size>{Size{1, {"B", "T"}}}));
   }
   EXPECT_EQ(products, 2);
+}
+
+TEST(Plan, WhatIsParallelInTimeSharesTheChunksOfTheScan) {
+  Plan plan = PlanOf("lstm", "backward", kAvx2);
+  const EntryPlan& forward = Entry(plan, "forward");
+  std::vector<Kernel> kernels = KernelsOf(forward, FirstLoop<ChunkLoop>(forward.statements)->body);
+  ASSERT_EQ(kernels.size(), 1u);  // the input projection
+  EXPECT_EQ(kernels[0].step_rows, (Size{1, {"B"}}));
+
+  const EntryPlan& backward = Entry(plan, "backward");
+  kernels = KernelsOf(backward, FirstLoop<ChunkLoop>(backward.statements)->body);
+  int sums = 0;
+  for (const Kernel& kernel : kernels) sums += kernel.sums_steps ? 1 : 0;
+  EXPECT_EQ(kernels.size(), 4u);  // the gradients of x, W, U and b
+  EXPECT_EQ(sums, 3);
+  EXPECT_TRUE(backward.chunks[0].reverse);
+}
+
+TEST(Plan, BufferBetweenKernelsOfAChunkHoldsOneChunk) {
+  Plan plan = PlanOf("lstm", "backward", kAvx2);
+  for (const EntryPlan& entry : plan.entries) {
+    for (const Buffer& buffer : entry.buffers) {
+      if (buffer.place != Place::kWorkspace) continue;
+      EXPECT_EQ(std::ranges::count(buffer.size.axes, "T"), 0) << entry.name << " " << buffer.name;
+    }
+  }
 }
 
 TEST(Plan, StackedCarryIsNotCopied) {

@@ -1,0 +1,215 @@
+// compiler/plan_chunk.cpp: the largest set of kernels that can share the chunks of a scan.
+//
+// Starts from all kernels that walk its steps and takes away those that do not fit, until the rest fits together.
+
+#include "compiler/plan_chunk.h"
+
+#include <algorithm>
+#include <set>
+
+namespace recurve {
+namespace {
+
+// A view that a kernel reads or writes, and which of its axes walks the steps; -1 when none does.
+struct Access {
+  const View* view;
+  int time_axis;
+
+  // Whether what stands here for a step belongs to that step.
+  bool IsAtStep() const {
+    if (time_axis < 0) return false;
+    const Size& stride = view->axes[time_axis].stride;
+    bool shifted = std::ranges::any_of(view->offset, [&](const OffsetTerm& term) {
+      return term.stride == stride || term.loop >= 0 || !term.shift_axis.empty();
+    });
+    return stride.factor != 0 && !shifted;
+  }
+};
+
+bool Mentions(const Size& size, const std::string& axis) {
+  return std::ranges::find(size.axes, axis) != size.axes.end();
+}
+
+// Whether the outermost axis of rows (or, where `sums_steps`, of what is summed) is time, and no other axis is.
+bool WalksSteps(const Kernel& kernel, const std::string& time, bool sums_steps) {
+  const std::vector<Size>& axes = sums_steps ? kernel.reduced : kernel.rows;
+  if (axes.empty() || axes.front() != Size{1, {time}}) return false;
+  auto mentions = [&](const Size& size) { return Mentions(size, time); };
+  return std::ranges::count_if(kernel.rows, mentions) + std::ranges::count_if(kernel.reduced, mentions) == 1 &&
+         (kernel.units.is_constant() || kernel.units.axis != time);
+}
+
+std::vector<Access> Reads(const Kernel& kernel) {
+  std::vector<Access> reads;
+  const int rows = static_cast<int>(kernel.rows.size());
+  const int time = kernel.sums_steps ? rows : 0;
+  for (const MapProduct& product : kernel.products) reads.push_back({&product.left, 0});
+  for (const LaneInstruction& instruction : kernel.program) {
+    for (const View* view : {&instruction.view, &instruction.index}) {
+      if (view->buffer >= 0) reads.push_back({view, time});
+    }
+  }
+  if (kernel.kind == KernelKind::kProduct || kernel.kind == KernelKind::kScatter) {
+    reads.push_back({&kernel.left, time});
+    reads.push_back({&kernel.right, kernel.kind == KernelKind::kScatter || kernel.sums_steps ? 0 : -1});
+  }
+  return reads;
+}
+
+std::vector<Access> Writes(const Kernel& kernel) {
+  std::vector<Access> writes;
+  const int time = kernel.sums_steps ? -1 : 0;
+  for (const LaneStore& store : kernel.stores) writes.push_back({&store.view, time});
+  if (kernel.out.buffer >= 0) writes.push_back({&kernel.out, time});
+  return writes;
+}
+
+bool Has(const std::vector<int>& list, int value) { return std::ranges::find(list, value) != list.end(); }
+
+class Chooser {
+ public:
+  Chooser(const std::vector<PhasedKernel>& kernels, const std::vector<ChunkScan>& scans,
+          const std::vector<Buffer>& buffers)
+      : kernels_(kernels), scans_(scans), buffers_(buffers) {}
+
+  std::vector<ChunkChoice> Run() {
+    std::vector<ChunkChoice> choices(scans_.size());
+    std::vector<size_t> order(scans_.size());
+    for (size_t i = 0; i < order.size(); ++i) order[i] = i;
+    std::ranges::sort(order, [&](size_t a, size_t b) { return scans_[a].phase > scans_[b].phase; });
+    for (size_t i : order) {
+      if (!scans_[i].time.is_constant()) choices[i] = Choose(scans_[i]);
+    }
+    return choices;
+  }
+
+ private:
+  ChunkChoice Choose(const ChunkScan& scan) {
+    scan_ = &scan;
+    chosen_.clear();
+    for (int k = 0; k < Count(); ++k) {
+      Kernel& kernel = *kernels_[k].kernel;
+      if (taken_.contains(k) || kernel.kind == KernelKind::kScatter) continue;
+      bool after = kernels_[k].phase > scan.phase, before = kernels_[k].phase < scan.phase;
+      kernel.sums_steps = after && WalksSteps(kernel, scan.time.axis, true);
+      if ((before || after) && WalksSteps(kernel, scan.time.axis, kernel.sums_steps)) chosen_.insert(k);
+    }
+    while (std::erase_if(chosen_, [&](int k) { return !Fits(k); }) != 0) {
+    }
+    ChunkChoice choice;
+    for (int k = 0; k < Count(); ++k) {
+      if (!chosen_.contains(k)) {
+        if (!taken_.contains(k)) kernels_[k].kernel->sums_steps = false;
+        continue;
+      }
+      taken_.insert(k);
+      (kernels_[k].phase < scan.phase ? choice.before : choice.after).push_back(k);
+    }
+    auto phase_then_number = [&](int k) { return std::pair(kernels_[k].phase, k); };
+    std::ranges::sort(choice.before, {}, phase_then_number);
+    std::ranges::sort(choice.after, {}, phase_then_number);
+    for (int b = 0; b < static_cast<int>(buffers_.size()) && !choice.empty(); ++b) {
+      if (HoldsOneChunk(b)) choice.rings.push_back(b);
+    }
+    return choice;
+  }
+
+  int Count() const { return static_cast<int>(kernels_.size()); }
+  bool IsBefore(int k) const { return kernels_[k].phase < scan_->phase; }
+
+  bool Fits(int k) const {
+    bool connected = false;
+    for (const Access& read : Reads(*kernels_[k].kernel)) {
+      if (!CanRead(k, read, connected)) return false;
+    }
+    for (const Access& write : Writes(*kernels_[k].kernel)) {
+      if (!CanWrite(k, write.view->buffer, connected)) return false;
+    }
+    return connected;
+  }
+
+  // What kernel k reads is there when its chunk comes.
+  bool CanRead(int k, const Access& read, bool& connected) const {
+    const int buffer = read.view->buffer;
+    for (int w = 0; w < Count(); ++w) {
+      if (!WritesTo(w, buffer)) continue;
+      bool shared = chosen_.contains(w) && !kernels_[w].kernel->sums_steps && kernels_[w].phase < kernels_[k].phase &&
+                    read.IsAtStep();
+      bool finished = !chosen_.contains(w) && kernels_[w].phase < scan_->phase;
+      if (!shared && !finished) return false;
+      connected |= shared && !IsBefore(k);
+    }
+    for (const ChunkScan& scan : scans_) {
+      if (!Has(scan.stacks, buffer) && !Has(scan.slots, buffer)) continue;
+      if (&scan == scan_ ? IsBefore(k) || !Has(scan.stacks, buffer) || !read.IsAtStep() : scan.phase >= scan_->phase)
+        return false;
+      connected |= &scan == scan_;
+    }
+    return true;
+  }
+
+  // Nobody needs the buffer that kernel k writes sooner than its last chunk ends, except at the same step.
+  bool CanWrite(int k, int buffer, bool& connected) const {
+    for (int r = 0; r < Count(); ++r) {
+      if (r == k || !ReadsFrom(r, buffer)) continue;
+      if (!chosen_.contains(r) && kernels_[r].phase <= scan_->phase) return false;
+      connected |= chosen_.contains(r) && IsBefore(k);
+    }
+    for (const ChunkScan& scan : scans_) {
+      bool as_element = std::ranges::any_of(scan.elements, [&](const View& view) { return view.buffer == buffer; });
+      if (!as_element && !Has(scan.whole, buffer) && !Has(scan.slots, buffer)) continue;
+      if (&scan != scan_) {
+        if (scan.phase <= scan_->phase) return false;
+        continue;
+      }
+      bool at_step = std::ranges::all_of(
+          scan.elements, [&](const View& view) { return view.buffer != buffer || Access{&view, 0}.IsAtStep(); });
+      if (Has(scan.whole, buffer) || Has(scan.slots, buffer) || !at_step) return false;
+      connected |= IsBefore(k);
+    }
+    return true;
+  }
+
+  bool ReadsFrom(int k, int buffer) const {
+    return std::ranges::any_of(Reads(*kernels_[k].kernel), [&](const Access& a) { return a.view->buffer == buffer; });
+  }
+  bool WritesTo(int k, int buffer) const {
+    return std::ranges::any_of(Writes(*kernels_[k].kernel), [&](const Access& a) { return a.view->buffer == buffer; });
+  }
+
+  // Whether only chosen kernels and the scan use the buffer, step by step.
+  bool HoldsOneChunk(int buffer) const {
+    if (buffers_[buffer].place != Place::kWorkspace || !Mentions(buffers_[buffer].size, scan_->time.axis)) return false;
+    bool written = Has(scan_->stacks, buffer);
+    for (const ChunkScan& scan : scans_) {
+      bool as_element = std::ranges::any_of(scan.elements, [&](const View& view) { return view.buffer == buffer; });
+      if (Has(scan.whole, buffer) || Has(scan.slots, buffer)) return false;
+      if (&scan != scan_ && (as_element || Has(scan.stacks, buffer))) return false;
+    }
+    for (int k = 0; k < Count(); ++k) {
+      std::vector<Access> accesses = Reads(*kernels_[k].kernel);
+      std::ranges::copy(Writes(*kernels_[k].kernel), std::back_inserter(accesses));
+      for (const Access& access : accesses) {
+        if (access.view->buffer != buffer) continue;
+        if (!chosen_.contains(k) || !access.IsAtStep()) return false;
+      }
+      written |= WritesTo(k, buffer);
+    }
+    return written;
+  }
+
+  const std::vector<PhasedKernel>& kernels_;
+  const std::vector<ChunkScan>& scans_;
+  const std::vector<Buffer>& buffers_;
+  const ChunkScan* scan_ = nullptr;  // the one that chooses
+  std::set<int> chosen_, taken_;
+};
+
+}  // namespace
+
+std::vector<ChunkChoice> ChooseChunks(const std::vector<PhasedKernel>& kernels, const std::vector<ChunkScan>& scans,
+                                      const std::vector<Buffer>& buffers) {
+  return Chooser(kernels, scans, buffers).Run();
+}
+
+}  // namespace recurve

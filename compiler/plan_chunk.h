@@ -1,0 +1,52 @@
+// compiler/plan_chunk.h: a scan and what is parallel in time beside it, a few steps at a time.
+//
+// Input projections before a scan, readouts and weight gradients after it are products over all steps at once. Run to
+// their end one after the other they would send everything through memory that one of them leaves for the next. So time
+// is cut into chunks: the projections of a chunk, its steps, its readouts and what it adds to the gradients, then the
+// next chunk. A buffer between them holds one chunk, which stays in the caches. The products still have enough rows to
+// fill their tiles.
+//
+// A kernel takes part when it walks the steps on its outermost axis and reads and writes at step t only what belongs to
+// step t. Before the scan it may not sum over steps; after it, it may, and each chunk adds to the result.
+
+#ifndef RECURVE_COMPILER_PLAN_CHUNK_H_
+#define RECURVE_COMPILER_PLAN_CHUNK_H_
+
+#include <string>
+#include <vector>
+
+#include "compiler/plan.h"
+
+namespace recurve {
+
+// A kernel before its axes are collapsed, and when it may run.
+struct PhasedKernel {
+  Kernel* kernel = nullptr;
+  int phase = 0;
+};
+
+// What a scan reads and writes. Views have the time axis first; the others are of buffers that it uses as a whole.
+struct ChunkScan {
+  int phase = 0;
+  ir::Dim time;
+  std::vector<View> elements;
+  std::vector<int> whole;   // buffers of invariants
+  std::vector<int> stacks;  // buffers written at step t
+  std::vector<int> slots;   // buffers of carries, some of which are stacks
+};
+
+struct ChunkChoice {
+  std::vector<int> before, after;  // kernels by number, in the order of their phases
+  std::vector<int> rings;          // buffers that nothing else uses: one chunk is enough
+
+  bool empty() const { return before.empty() && after.empty(); }
+};
+
+// A choice for each scan, later ones first to choose; a kernel belongs to one scan at most. Marks the chosen kernels
+// with `sums_steps`.
+std::vector<ChunkChoice> ChooseChunks(const std::vector<PhasedKernel>& kernels, const std::vector<ChunkScan>& scans,
+                                      const std::vector<Buffer>& buffers);
+
+}  // namespace recurve
+
+#endif  // RECURVE_COMPILER_PLAN_CHUNK_H_
