@@ -31,6 +31,10 @@ Value* EmitChunkSteps(llvm::IRBuilder<>& builder, const EmitTypes& types, const 
   return builder.CreateSelect(builder.CreateICmpULT(steps, all), steps, all);
 }
 
+// Regions of like sizes would begin at like places of their pages, and the same element of each would fall on the same
+// few lines of the first-level cache. So many lines (odd, so that they soon cover a page) come between two regions.
+constexpr int64_t kStaggerLines = 5;
+
 // Where regions of one memory begin: each is aligned, and has its guard before and after.
 class Regions {
  public:
@@ -44,6 +48,7 @@ class Regions {
     Value* end = builder_.CreateAdd(builder_.CreateAdd(start, size_(buffer.size)), guard);
     int64_t unit = RECURVE_ALIGNMENT / types_.real_bytes;
     end_ = builder_.CreateAnd(builder_.CreateAdd(end, types_.Word(unit - 1)), types_.Word(-unit));
+    end_ = builder_.CreateAdd(end_, types_.Word(kStaggerLines * unit));
     return start;
   }
   Value* Bytes() const { return builder_.CreateMul(end_, types_.Word(types_.real_bytes)); }

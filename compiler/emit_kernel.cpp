@@ -85,7 +85,10 @@ KernelEmitter::KernelEmitter(EmitModule& emit, const FrameLayout& layout, const 
   llvm::Instruction* entry_end = builder_.CreateBr(body);
   builder_.SetInsertPoint(body);
   std::map<int, Value*> indices;
-  for (size_t i = 0; i < loops.size(); ++i) indices[loops[i]] = function_->getArg(static_cast<unsigned>(i) + 1);
+  for (size_t i = 0; i < loops.size(); ++i) {
+    innermost_loop_ = function_->getArg(static_cast<unsigned>(i) + 1);
+    indices[loops[i]] = innermost_loop_;
+  }
   frame_.emplace(emit.types, layout, function_->getArg(0), std::move(indices), entry_end);
 }
 
@@ -336,11 +339,19 @@ void KernelEmitter::EmitMapWithProducts() {
   row_blocks = builder_.CreateSelect(builder_.CreateICmpEQ(row_blocks, Word(0)), Word(1), row_blocks);
   Value* step = builder_.CreateUDiv(builder_.CreateAdd(own_rows, builder_.CreateSub(row_blocks, Word(1))), row_blocks);
 
+  // In every other step the blocks in reverse.
+  Value* backwards = nullptr;
+  if (kernel_.alternates) backwards = builder_.CreateTrunc(innermost_loop_, builder_.getInt1Ty());
+  Value* last_block = builder_.CreateSub(builder_.CreateAdd(block_begin, block_end), Word(1));
+
   Indices outer;
   EmitRowNest(outer, [&] {
     EmitLoop(builder_, row_begin, row_end, step, [&](Value* row) {
       Value* count = Minimum(step, builder_.CreateSub(row_end, row));
       EmitLoop(builder_, block_begin, block_end, Word(1), [&](Value* block) {
+        if (backwards != nullptr) {
+          block = builder_.CreateSelect(backwards, builder_.CreateSub(last_block, block), block);
+        }
         EmitProducts(scratch, outer, row, count, block);
         Value* first_vector = builder_.CreateMul(block, Word(vectors));
         Value* last_vector = Minimum(builder_.CreateAdd(first_vector, Word(vectors)), Word(full_vectors));

@@ -111,6 +111,7 @@ class KernelEmitter {
   llvm::Function* function_ = nullptr;
   llvm::BasicBlock* entry_ = nullptr;
   std::optional<FrameReader> frame_;
+  Value* innermost_loop_ = nullptr;  // the index of the time loop around the call
 };
 
 // if (team) team->barrier(team)

@@ -93,6 +93,13 @@ TimeLoop ScanPlan::PlanBody(EntryContext& context, const std::vector<View>& oper
                 .time = attr_->time,
                 .reverse = attr_->reverse,
                 .body = PlanBlock(context, *attr_->body, inputs, destinations)};
+  // What was read last is still in the caches when the next step begins.
+  for (const Statement& statement : loop.body) {
+    const auto* call = std::get_if<KernelCall>(&statement.kind);
+    if (call == nullptr) continue;
+    Kernel& kernel = context.entry->kernels[call->kernel];
+    kernel.alternates = !kernel.products.empty();
+  }
   loop.body.push_back({Barrier{}});
   return loop;
 }

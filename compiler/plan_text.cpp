@@ -106,6 +106,7 @@ class PlanPrinter {
           panels.groups.size() == 1 ? "" : "s that share a tile", kernel.tile_rows, fmt::join(panels.chunks, " + "),
           kernel.lanes);
     }
+    if (kernel.alternates) out_ += fmt::format("{}  reads the weights forwards and backwards in turn\n", indent);
     if (kernel.kind == KernelKind::kProduct) {
       out_ += fmt::format("{}  {} = {} @ {}, {} terms at a time, tiles of {} rows x {} vectors of {}\n", indent,
                           View(kernel.out), View(kernel.left), View(kernel.right), kernel.depth, kernel.tile_rows,
