@@ -181,6 +181,8 @@ class EntryEmitter {
         EmitCall(call->kernel);
       } else if (const auto* loop = std::get_if<TimeLoop>(&statement.kind)) {
         EmitTimeLoop(*loop);
+      } else if (const auto* rows = std::get_if<RowLoop>(&statement.kind)) {
+        EmitRowLoop(*rows);
       } else if (const auto* chunks = std::get_if<ChunkLoop>(&statement.kind)) {
         EmitChunkLoop(*chunks);
       } else {
@@ -224,6 +226,36 @@ class EntryEmitter {
     } else {
       EmitLoop(builder_, begin, steps, Word(1), body);
     }
+  }
+
+  void EmitRowLoop(const RowLoop& loop) {
+    auto size = [&](const Size& elements) {
+      return EmitSize(builder_, emit_.types, elements,
+                      [&](const std::string& axis) { return FrameWord(layout_.Axis(axis), emit_.types.size); });
+    };
+    Value* begin = Word(0);
+    Value* count = nullptr;
+    if (loop.chunk < 0) {
+      count = size(loop.rows);
+    } else {
+      Value* step = size(loop.step_rows);
+      begin = FrameWord(layout_.ChunkBegin(loop.chunk), emit_.types.size);
+      Value* steps = builder_.CreateSub(FrameWord(layout_.ChunkEnd(loop.chunk), emit_.types.size), begin);
+      begin = builder_.CreateMul(begin, step);
+      count = builder_.CreateMul(steps, step);
+    }
+    Value* index = FrameWord(layout_.ThreadIndex(), emit_.types.size);
+    Value* threads = FrameWord(layout_.ThreadCount(), emit_.types.size);
+    auto part = [&](Value* i) {
+      return builder_.CreateAdd(begin, builder_.CreateUDiv(builder_.CreateMul(count, i), threads));
+    };
+    Value* last = part(builder_.CreateAdd(index, Word(1)));
+    EmitLoop(builder_, part(index), last, Word(loop.block_rows), [&](Value* row) {
+      Value* end = builder_.CreateAdd(row, Word(loop.block_rows));
+      SetFrame(layout_.RowBegin(), row);
+      SetFrame(layout_.RowEnd(), builder_.CreateSelect(builder_.CreateICmpSLT(end, last), end, last));
+      for (int kernel : loop.kernels) EmitCall(kernel);
+    });
   }
 
   // Chunks in the order of the scan. A buffer that holds one chunk is addressed as if it held them all: its address in

@@ -2,7 +2,7 @@
 //
 // The frame of an entry is an array of words: the sizes of the symbolic axes, the thread's index, the number of
 // threads, the team, the packed weights, then the address of every buffer, then the
-// range of steps of every chunk loop.
+// range of steps of every chunk loop and the range of rows of a row loop.
 
 #ifndef RECURVE_COMPILER_EMIT_FRAME_H_
 #define RECURVE_COMPILER_EMIT_FRAME_H_
@@ -56,7 +56,10 @@ struct FrameLayout {
   // The range of steps that a chunk loop is at.
   int ChunkBegin(int chunk) const { return Buffer(static_cast<int>(entry.buffers.size())) + 2 * chunk; }
   int ChunkEnd(int chunk) const { return ChunkBegin(chunk) + 1; }
-  int Words() const { return ChunkBegin(static_cast<int>(entry.chunks.size())); }
+  // The range of rows that a row loop is at.
+  int RowBegin() const { return ChunkBegin(static_cast<int>(entry.chunks.size())); }
+  int RowEnd() const { return RowBegin() + 1; }
+  int Words() const { return RowBegin() + 2; }
 
   const Plan& plan;
   const EntryPlan& entry;
@@ -76,6 +79,8 @@ class FrameReader {
   Value* ThreadCount() { return Word(layout_.ThreadCount()); }
   Value* ChunkBegin(int chunk) { return Word(layout_.ChunkBegin(chunk)); }
   Value* ChunkEnd(int chunk) { return Word(layout_.ChunkEnd(chunk)); }
+  Value* RowBegin() { return Word(layout_.RowBegin()); }
+  Value* RowEnd() { return Word(layout_.RowEnd()); }
   // The address of a view's first element.
   Value* Base(const View& view);
   const FrameLayout& layout() const { return layout_; }

@@ -126,6 +126,7 @@ KernelEmitter::Range KernelEmitter::Split(Value* count, Value* parts, Value* par
 }
 
 KernelEmitter::Range KernelEmitter::SplitAmongThreads(Range range) {
+  if (kernel_.in_row_loop) return range;  // which is the thread's already
   Range part = Split(builder_.CreateSub(range.end, range.begin), frame_->ThreadCount(), frame_->ThreadIndex());
   return {builder_.CreateAdd(range.begin, part.begin), builder_.CreateAdd(range.begin, part.end)};
 }
@@ -138,6 +139,7 @@ KernelEmitter::Range KernelEmitter::WalkedRange(const std::vector<Size>& extents
 }
 
 KernelEmitter::Range KernelEmitter::RowRange(size_t axis) {
+  if (kernel_.in_row_loop) return {frame_->RowBegin(), frame_->RowEnd()};
   return WalkedRange(kernel_.rows, axis, !kernel_.sums_steps);
 }
 

@@ -111,13 +111,17 @@ void KernelEmitter::EmitReduceRow(const Indices& rows, Value* first_unit, int ve
 // One result: lanes run along the units, which may be a run-time size; the lanes are folded at the end.
 void KernelEmitter::EmitReduceUnits(const Indices& rows) {
   LaneBuilder wide(builder_, emit_.Shape(kernel_.lanes)), narrow(builder_, emit_.Shape(1));
+  const int lanes = kernel_.lanes, vectors = kernel_.vectors;
   Value* units = frame_->SizeValue(SizeOf(kernel_.units));
-  Value* full = builder_.CreateMul(builder_.CreateUDiv(units, Word(kernel_.lanes)), Word(kernel_.lanes));
+  auto whole = [&](int size) { return builder_.CreateMul(builder_.CreateUDiv(units, Word(size)), Word(size)); };
+  Value* side_by_side = whole(lanes * vectors);
+  Value* full = whole(lanes);
   Value* identity = narrow.Constant(Identity(kernel_.reduce)).value;
   llvm::IRBuilder<> at_entry(entry_, entry_->begin());
-  Value* wide_slot = at_entry.CreateAlloca(wide.type());
+  std::vector<Value*> wide_slots;
+  for (int v = 0; v < vectors; ++v) wide_slots.push_back(at_entry.CreateAlloca(wide.type()));
   Value* narrow_slot = at_entry.CreateAlloca(narrow.type());
-  builder_.CreateStore(wide.Constant(Identity(kernel_.reduce)).value, wide_slot);
+  for (Value* slot : wide_slots) builder_.CreateStore(wide.Constant(Identity(kernel_.reduce)).value, slot);
   builder_.CreateStore(identity, narrow_slot);
   ir::Op combine = Combiner(kernel_.reduce);
   Indices indices = rows;
@@ -125,20 +129,31 @@ void KernelEmitter::EmitReduceUnits(const Indices& rows) {
   for (size_t axis = 0; axis < kernel_.reduced.size(); ++axis) reduced.push_back(ReducedRange(axis));
   EmitNest(reduced, indices, [&] {
     Row row = BeginRow(indices);
-    auto run = [&](LaneBuilder& lanes, Value* slot, Value* begin, Value* end, int step) {
-      Value* start = builder_.CreateLoad(lanes.type(), slot);
+    // Units [begin, end), as many sums at a time as there are slots.
+    auto run = [&](LaneBuilder& builder, const std::vector<Value*>& slots, Value* begin, Value* end) {
+      const int width = builder.shape().width, step = width * static_cast<int>(slots.size());
+      std::vector<Value*> sums;
+      for (Value* slot : slots) sums.push_back(builder_.CreateLoad(builder.type(), slot));
       Value* count = builder_.CreateUDiv(builder_.CreateSub(end, begin), Word(step));
-      Value* sum = EmitCarriedLoop(count, {start}, [&](Value* i, std::vector<Value*> carried) {
-        Value* unit = builder_.CreateAdd(begin, builder_.CreateMul(i, Word(step)));
-        Lane value = RunProgram(lanes, row, unit, 0, nullptr)[kernel_.stores[0].value];
-        return std::vector<Value*>{lanes.Elementwise(combine, {{lanes.Wrap(carried[0]), value}}).value};
-      })[0];
-      builder_.CreateStore(sum, slot);
+      sums = EmitCarriedLoop(count, sums, [&](Value* i, std::vector<Value*> carried) {
+        for (size_t v = 0; v < slots.size(); ++v) {
+          Value* offset = builder_.CreateAdd(builder_.CreateMul(i, Word(step)), Word(static_cast<int64_t>(v) * width));
+          Lane value = RunProgram(builder, row, builder_.CreateAdd(begin, offset), 0, nullptr)[kernel_.stores[0].value];
+          carried[v] = builder.Elementwise(combine, {{builder.Wrap(carried[v]), value}}).value;
+        }
+        return carried;
+      });
+      for (size_t v = 0; v < slots.size(); ++v) builder_.CreateStore(sums[v], slots[v]);
     };
-    run(wide, wide_slot, Word(0), full, kernel_.lanes);
-    if (kernel_.lanes > 1) run(narrow, narrow_slot, full, units, 1);
+    run(wide, wide_slots, Word(0), side_by_side);
+    if (vectors > 1) run(wide, {wide_slots[0]}, side_by_side, full);
+    if (lanes > 1) run(narrow, {narrow_slot}, full, units);
   });
-  Lane folded = wide.Wrap(builder_.CreateLoad(wide.type(), wide_slot));
+  Lane folded = wide.Wrap(builder_.CreateLoad(wide.type(), wide_slots[0]));
+  for (int v = 1; v < vectors; ++v) {
+    Lane other = wide.Wrap(builder_.CreateLoad(wide.type(), wide_slots[v]));
+    folded = wide.Elementwise(combine, {{folded, other}});
+  }
   Value* across = kernel_.reduce == ReduceKind::kSum ? wide.HorizontalSum(folded) : wide.HorizontalMax(folded);
   Lane rest = narrow.Wrap(builder_.CreateLoad(narrow.type(), narrow_slot));
   Value* result = narrow.Elementwise(combine, {{narrow.Wrap(across), rest}}).value;

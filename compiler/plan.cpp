@@ -8,6 +8,7 @@
 #include <set>
 
 #include "compiler/plan_block.h"
+#include "compiler/plan_rows.h"
 #include "compiler/plan_view.h"
 
 namespace recurve {
@@ -59,6 +60,7 @@ class EntryPlanner {
     if (entry_.name == "pack") AddWeightsOfPanels();
     entry_.statements = PlanBlock(context_, graph_, inputs_, destinations_);
     if (!written_over_.empty()) WriteStatesBack();
+    entry_.statements = GroupByRows(entry_, std::move(entry_.statements), plan_.precision);
     if (entry_.name != "pack") DropUnusedParameters();
     entry_.slots.push_back({.name = "packed", .kind = RECURVE_SLOT_PACKED});
     if (entry_.name == "forward" || entry_.name == "backward") {

@@ -179,6 +179,7 @@ struct Kernel {
   int chunk = -1;
   bool sums_steps = false;
   Size step_rows;
+  bool in_row_loop = false;  // walks the rows that a row loop is at
 };
 
 struct Statement;
@@ -198,6 +199,15 @@ struct ChunkLoop {
   std::vector<Statement> body;
 };
 
+// Kernels one after the other on `block_rows` rows at a time, without barriers; threads share the rows (plan_rows.h).
+struct RowLoop {
+  std::vector<int> kernels;  // indices into EntryPlan::kernels
+  Size rows;                 // all rows; in a chunk loop those of its steps
+  int chunk = -1;            // the chunk loop that cuts them, and rows of a step
+  Size step_rows;
+  int64_t block_rows = 1;
+};
+
 struct KernelCall {
   int kernel = 0;  // index into EntryPlan::kernels
 };
@@ -205,7 +215,7 @@ struct KernelCall {
 struct Barrier {};
 
 struct Statement {
-  std::variant<KernelCall, TimeLoop, ChunkLoop, Barrier> kind;
+  std::variant<KernelCall, RowLoop, TimeLoop, ChunkLoop, Barrier> kind;
 };
 
 // How a chunk loop cuts time: as many steps as make `rows` rows of `step_rows` a step, at least one.

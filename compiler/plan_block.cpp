@@ -29,6 +29,7 @@ using ir::Shape;
 using Kind = LaneInstruction::Kind;
 
 constexpr int64_t kProductDepth = 256;  // terms of a long sum whose panels fit the second-level cache
+constexpr int kSideBySide = 4;          // sums of one row that hide each other's latency
 constexpr int kReduceVectors = 8;       // vectors summed side by side, so that a row is read by whole cache lines
 
 // The rows and units that a kernel walks.
@@ -70,6 +71,7 @@ struct Draft {
   std::map<std::pair<NodeId, int64_t>, int> memo;  // (value, unit offset) -> instruction
   std::vector<std::vector<PanelGroup>> groups;     // per product
   std::set<NodeId> sums;                           // contractions summed here
+  NodeId reduced = -1;                             // what a Reduce kernel sums
   std::optional<std::string> chunk_time;           // runs in chunks of this axis
   int added = -1;                                  // its number in the entry, once finished
 };
@@ -341,7 +343,8 @@ View BlockPlanner::AlignTo(const Space& space, const View& view, int64_t offset)
     aligned.axes.push_back({1, Size{0, {}}});
     return aligned;
   }
-  if (offset != 0) aligned.offset.push_back({.stride = aligned.axes.back().stride, .shift = offset});
+  const Size& stride = aligned.axes.back().stride;
+  if (offset != 0 && stride.factor != 0) aligned.offset.push_back({.stride = stride, .shift = offset});
   aligned.axes.back().extent = space.units;
   return aligned;
 }
@@ -479,6 +482,7 @@ void BlockPlanner::DraftReduce(NodeId id) {
   kernel.units = draft.space.units;
   kernel.reduce_units = last;
   kernel.reduce = node.op == Op::kReduceMax ? ReduceKind::kMax : ReduceKind::kSum;
+  draft.reduced = node.args[0];
   int value = Demand(draft, node.args[0], 0);
   // The operand's axes, kept ones first.
   std::vector<int> order;
@@ -616,6 +620,12 @@ void BlockPlanner::ShareCostlyValues() {
   for (const auto& [id, users] : costly_users_) {
     bool later = std::ranges::any_of(users, [&](int user) { return drafts_[user].phase > schedule_.phase(id); });
     if (users.size() > 1 && later && !roots_.contains(id)) NeedInMemory(id);
+    // A sum over values that are stored anyway reads them.
+    for (int user : users) {
+      NodeId reduced = drafts_[user].reduced;
+      bool stored = std::ranges::find(stores_, reduced, &PendingStore::node) != stores_.end();
+      if (users.size() > 1 && reduced >= 0 && stored) NeedOpaque(reduced);
+    }
   }
 }
 
@@ -648,6 +658,8 @@ void BlockPlanner::Finish(Draft& draft) {
     kernel.panel_buffer = context_.panel_buffer;
   } else if (kernel.kind == KernelKind::kReduce && !kernel.reduce_units && kernel.program.size() <= 3) {
     kernel.vectors = kReduceVectors;
+  } else if (kernel.kind == KernelKind::kReduce && kernel.reduce_units && units >= 2 * kSideBySide * kernel.lanes) {
+    kernel.vectors = kSideBySide;
   }
   CollapseAxes(kernel);
   if (draft.chunk_time) {

@@ -7,24 +7,10 @@
 #include <algorithm>
 #include <set>
 
+#include "compiler/plan_access.h"
+
 namespace recurve {
 namespace {
-
-// A view that a kernel reads or writes, and which of its axes walks the steps; -1 when none does.
-struct Access {
-  const View* view;
-  int time_axis;
-
-  // Whether what stands here for a step belongs to that step.
-  bool IsAtStep() const {
-    if (time_axis < 0) return false;
-    const Size& stride = view->axes[time_axis].stride;
-    bool shifted = std::ranges::any_of(view->offset, [&](const OffsetTerm& term) {
-      return term.stride == stride || term.loop >= 0 || !term.shift_axis.empty();
-    });
-    return stride.factor != 0 && !shifted;
-  }
-};
 
 bool Mentions(const Size& size, const std::string& axis) {
   return std::ranges::find(size.axes, axis) != size.axes.end();
@@ -39,29 +25,18 @@ bool WalksSteps(const Kernel& kernel, const std::string& time, bool sums_steps) 
          (kernel.units.is_constant() || kernel.units.axis != time);
 }
 
-std::vector<Access> Reads(const Kernel& kernel) {
-  std::vector<Access> reads;
-  const int rows = static_cast<int>(kernel.rows.size());
-  const int time = kernel.sums_steps ? rows : 0;
-  for (const MapProduct& product : kernel.products) reads.push_back({&product.left, 0});
-  for (const LaneInstruction& instruction : kernel.program) {
-    for (const View* view : {&instruction.view, &instruction.index}) {
-      if (view->buffer >= 0) reads.push_back({view, time});
-    }
-  }
-  if (kernel.kind == KernelKind::kProduct || kernel.kind == KernelKind::kScatter) {
-    reads.push_back({&kernel.left, time});
-    reads.push_back({&kernel.right, kernel.kind == KernelKind::kScatter || kernel.sums_steps ? 0 : -1});
-  }
-  return reads;
+// Whether what stands in the view for a step belongs to that step, when `axis` walks the steps (-1: none does).
+bool IsAtStep(const View& view, int axis) {
+  if (axis < 0) return false;
+  const Size& stride = view.axes[axis].stride;
+  bool shifted = std::ranges::any_of(view.offset, [&](const OffsetTerm& term) {
+    return term.stride == stride || term.loop >= 0 || !term.shift_axis.empty();
+  });
+  return stride.factor != 0 && !shifted;
 }
 
-std::vector<Access> Writes(const Kernel& kernel) {
-  std::vector<Access> writes;
-  const int time = kernel.sums_steps ? -1 : 0;
-  for (const LaneStore& store : kernel.stores) writes.push_back({&store.view, time});
-  if (kernel.out.buffer >= 0) writes.push_back({&kernel.out, time});
-  return writes;
+bool IsAtStep(const Kernel& kernel, const Access& access) {
+  return IsAtStep(*access.view, kernel.sums_steps ? access.reduced : access.rows);
 }
 
 bool Has(const std::vector<int>& list, int value) { return std::ranges::find(list, value) != list.end(); }
@@ -119,10 +94,10 @@ class Chooser {
 
   bool Fits(int k) const {
     bool connected = false;
-    for (const Access& read : Reads(*kernels_[k].kernel)) {
+    for (const Access& read : ReadsOf(*kernels_[k].kernel)) {
       if (!CanRead(k, read, connected)) return false;
     }
-    for (const Access& write : Writes(*kernels_[k].kernel)) {
+    for (const Access& write : WritesOf(*kernels_[k].kernel)) {
       if (!CanWrite(k, write.view->buffer, connected)) return false;
     }
     return connected;
@@ -131,17 +106,18 @@ class Chooser {
   // What kernel k reads is there when its chunk comes.
   bool CanRead(int k, const Access& read, bool& connected) const {
     const int buffer = read.view->buffer;
+    const bool at_step = IsAtStep(*kernels_[k].kernel, read);
     for (int w = 0; w < Count(); ++w) {
       if (!WritesTo(w, buffer)) continue;
-      bool shared = chosen_.contains(w) && !kernels_[w].kernel->sums_steps && kernels_[w].phase < kernels_[k].phase &&
-                    read.IsAtStep();
+      bool shared =
+          chosen_.contains(w) && !kernels_[w].kernel->sums_steps && kernels_[w].phase < kernels_[k].phase && at_step;
       bool finished = !chosen_.contains(w) && kernels_[w].phase < scan_->phase;
       if (!shared && !finished) return false;
-      connected |= shared && !IsBefore(k);
+      connected |= shared;
     }
     for (const ChunkScan& scan : scans_) {
       if (!Has(scan.stacks, buffer) && !Has(scan.slots, buffer)) continue;
-      if (&scan == scan_ ? IsBefore(k) || !Has(scan.stacks, buffer) || !read.IsAtStep() : scan.phase >= scan_->phase)
+      if (&scan == scan_ ? IsBefore(k) || !Has(scan.stacks, buffer) || !at_step : scan.phase >= scan_->phase)
         return false;
       connected |= &scan == scan_;
     }
@@ -162,8 +138,8 @@ class Chooser {
         if (scan.phase <= scan_->phase) return false;
         continue;
       }
-      bool at_step = std::ranges::all_of(
-          scan.elements, [&](const View& view) { return view.buffer != buffer || Access{&view, 0}.IsAtStep(); });
+      bool at_step = std::ranges::all_of(scan.elements,
+                                         [&](const View& view) { return view.buffer != buffer || IsAtStep(view, 0); });
       if (Has(scan.whole, buffer) || Has(scan.slots, buffer) || !at_step) return false;
       connected |= IsBefore(k);
     }
@@ -171,10 +147,11 @@ class Chooser {
   }
 
   bool ReadsFrom(int k, int buffer) const {
-    return std::ranges::any_of(Reads(*kernels_[k].kernel), [&](const Access& a) { return a.view->buffer == buffer; });
+    return std::ranges::any_of(ReadsOf(*kernels_[k].kernel), [&](const Access& a) { return a.view->buffer == buffer; });
   }
   bool WritesTo(int k, int buffer) const {
-    return std::ranges::any_of(Writes(*kernels_[k].kernel), [&](const Access& a) { return a.view->buffer == buffer; });
+    return std::ranges::any_of(WritesOf(*kernels_[k].kernel),
+                               [&](const Access& a) { return a.view->buffer == buffer; });
   }
 
   // Whether only chosen kernels and the scan use the buffer, step by step.
@@ -187,11 +164,11 @@ class Chooser {
       if (&scan != scan_ && (as_element || Has(scan.stacks, buffer))) return false;
     }
     for (int k = 0; k < Count(); ++k) {
-      std::vector<Access> accesses = Reads(*kernels_[k].kernel);
-      std::ranges::copy(Writes(*kernels_[k].kernel), std::back_inserter(accesses));
+      std::vector<Access> accesses = ReadsOf(*kernels_[k].kernel);
+      std::ranges::copy(WritesOf(*kernels_[k].kernel), std::back_inserter(accesses));
       for (const Access& access : accesses) {
         if (access.view->buffer != buffer) continue;
-        if (!chosen_.contains(k) || !access.IsAtStep()) return false;
+        if (!chosen_.contains(k) || !IsAtStep(*kernels_[k].kernel, access)) return false;
       }
       written |= WritesTo(k, buffer);
     }

@@ -63,6 +63,11 @@ class PlanPrinter {
                             loop->reverse ? fmt::format("{}-1 .. 0", time) : fmt::format("0 .. {}-1", time));
         PrintStatements(loop->body, depth + 1);
         out_ += indent + "}\n";
+      } else if (const auto* rows = std::get_if<RowLoop>(&statement.kind)) {
+        out_ += fmt::format("{}{} rows at a time, without barriers, since nothing leaves its row {{\n", indent,
+                            rows->block_rows);
+        for (int kernel : rows->kernels) PrintKernel(kernel, indent + "  ");
+        out_ += indent + "}\n";
       } else if (const auto* chunk = std::get_if<ChunkLoop>(&statement.kind)) {
         const Chunks& chunks = entry_.chunks[chunk->chunk];
         out_ += fmt::format("{}in chunks of {} steps of {}, as many as make {} rows of {} a step{} {{\n", indent,

@@ -127,6 +127,19 @@ TEST(Plan, BufferBetweenKernelsOfAChunkHoldsOneChunk) {
   }
 }
 
+TEST(Plan, NormalisationOfARowNeedsNoBarrier) {
+  // The step of a layer-normalized LSTM: a product, then everything else row by row.
+  Plan plan = PlanOf("layernorm_lstm", "forward", kAvx2);
+  const EntryPlan& entry = Entry(plan, "forward");
+  const std::vector<Statement>& step = FirstLoop<TimeLoop>(FirstLoop<ChunkLoop>(entry.statements)->body)->body;
+  auto is_barrier = [](const Statement& statement) { return std::holds_alternative<Barrier>(statement.kind); };
+  EXPECT_EQ(std::ranges::count_if(step, is_barrier), 2);
+  const auto* rows = FirstLoop<RowLoop>(step);
+  ASSERT_NE(rows, nullptr);
+  EXPECT_GE(rows->kernels.size(), 6u);
+  EXPECT_EQ(rows->rows, (Size{1, {"B"}}));
+}
+
 TEST(Plan, StackedCarryIsNotCopied) {
   // The state before each step is on the tape; the carry lives there, so that no kernel stores it twice.
   Plan plan = PlanOf("lstm", "forward", kAvx2);

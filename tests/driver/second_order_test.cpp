@@ -75,7 +75,7 @@ TEST_P(SecondOrder, GradientOfTheGradientsNorm) {
 
 INSTANTIATE_TEST_SUITE_P(Library, SecondOrder,
                          testing::Values("elman", "lstm", "gru", "gru_reset_before", "peephole_lstm", "layernorm_lstm",
-                                         "mgu", "slstm"),
+                                         "mgu", "slstm", "mogrifier_lstm"),
                          [](const auto& info) { return std::string(info.param); });
 
 }  // namespace
