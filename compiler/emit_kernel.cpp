@@ -418,10 +418,10 @@ void KernelEmitter::EmitProducts(const std::vector<Value*>& scratch, const Indic
     int column = 0;
     for (int chunk : panels.chunks) {
       Value* chunk_offset = builder_.CreateAdd(block_offset, Word(panels.depth * column * panels.lanes));
-      Value* panel = builder_.CreateGEP(emit_.types.Stored(panels.storage), first_panel, chunk_offset);
+      Value* panel = builder_.CreateGEP(emit_.types.Stored(panels.format.storage), first_panel, chunk_offset);
       Value* sums = builder_.CreateGEP(emit_.types.real, scratch[i], Word(int64_t{column} * panels.lanes));
       builder_.CreateCall(
-          TileRows(emit_, chunk, panels.lanes, kernel_.tile_rows, constant, StorageOf(product.left), panels.storage),
+          TileRows(emit_, chunk, panels.lanes, kernel_.tile_rows, constant, StorageOf(product.left), panels.format),
           {left, frame_->SizeValue(row_stride), frame_->SizeValue(depth_stride), panel, Word(panels.depth), sums,
            Word(int64_t{panels.columns()} * panels.lanes), count});
       column += chunk;

@@ -31,11 +31,11 @@ struct EmitModule {
 // where columns are vectors of `lanes` and the panel is [depth][columns][lanes].
 //   void(ptr a, word a_row_stride, word a_depth_stride, ptr panel, word depth, ptr scratch, word scratch_stride, word
 //   count)
-// `a_depth_stride` is ignored when it is known as `constant_depth_stride`. The storages are those of a and panel; the
-// scratch is in full.
+// `a_depth_stride` is ignored when it is known as `constant_depth_stride`. The storage of a and the panel's format may
+// be 16-bit; the scratch is in full.
 llvm::Function* TileRows(EmitModule& emit, int columns, int lanes, int tile_rows,
                          std::optional<int64_t> constant_depth_stride, Storage a_storage = Storage::kSame,
-                         Storage panel_storage = Storage::kSame);
+                         PanelFormat format = {});
 
 // Reads or writes the first `valid` lanes (all, if 0) at `stride` (elements) from `pointer`; the others are poison. No
 // element beyond them is touched. Memory in 16 bits is widened and rounded (lane_storage.h).

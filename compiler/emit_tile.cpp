@@ -12,9 +12,9 @@ namespace {
 
 // void(ptr a, word a_row_stride, word a_depth_stride, ptr panel, word depth, ptr scratch, word scratch_stride)
 llvm::Function* Tile(EmitModule& emit, int rows, int columns, int lanes, std::optional<int64_t> depth_stride,
-                     Storage a_storage, Storage panel_storage) {
+                     Storage a_storage, PanelFormat format) {
   llvm::Function*& function = emit.tiles[{rows, columns, lanes, depth_stride.value_or(-1), static_cast<int>(a_storage),
-                                          static_cast<int>(panel_storage)}];
+                                          static_cast<int>(format.storage), format.pairs}];
   if (function != nullptr) return function;
   const EmitTypes& types = emit.types;
   function = emit.NewFunction(
@@ -46,17 +46,24 @@ llvm::Function* Tile(EmitModule& emit, int rows, int columns, int lanes, std::op
   }
   Value* a_offset = builder.CreateMul(k, a_depth_stride);
   llvm::Type* a_element = types.Stored(a_storage);
-  llvm::Type* weight = types.Stored(panel_storage);
+  llvm::Type* weight = types.Stored(format.storage);
   Value* panel_row = builder.CreateGEP(weight, panel, builder.CreateMul(k, types.Word(int64_t{columns} * lanes)));
   auto load_a = [&](int r) {
     Value* address = builder.CreateGEP(a_element, row_pointers[r], a_offset);
     return lane_builder.Splat(EmitVectorLoad(scalar_builder, address, types.Word(1), Size{}, 0, a_storage));
   };
-  auto load_panel = [&](int c) {
+  std::map<int, Value*> pairs;
+  auto load_vector = [&](llvm::Type* element, int c) -> Value* {
     Value* address = builder.CreateConstInBoundsGEP1_64(weight, panel_row, int64_t{c} * lanes);
     llvm::Align align((weight->getScalarSizeInBits() / 8) * static_cast<uint64_t>(lanes & -lanes));
-    llvm::Type* vector = lanes == 1 ? weight : llvm::FixedVectorType::get(weight, static_cast<unsigned>(lanes));
-    return Widen(lane_builder, builder.CreateAlignedLoad(vector, address, align), panel_storage);
+    llvm::Type* vector = lanes == 1 ? element : llvm::FixedVectorType::get(element, static_cast<unsigned>(lanes));
+    return builder.CreateAlignedLoad(vector, address, align);
+  };
+  auto load_panel = [&](int c) {
+    if (!format.IsPaired(c, columns)) return Widen(lane_builder, load_vector(weight, c), format.storage);
+    Value*& pair = pairs[c / 2];
+    if (pair == nullptr) pair = load_vector(builder.getInt32Ty(), c & ~1);
+    return WidenOfPair(lane_builder, pair, c % 2 != 0);
   };
   std::vector<Value*> next(sums.size());
   auto multiply = [&](int r, int c, Lane x, Lane y) {
@@ -96,19 +103,20 @@ llvm::Function* Tile(EmitModule& emit, int rows, int columns, int lanes, std::op
 }  // namespace
 
 llvm::Function* TileRows(EmitModule& emit, int columns, int lanes, int tile_rows,
-                         std::optional<int64_t> constant_depth_stride, Storage a_storage, Storage panel_storage) {
+                         std::optional<int64_t> constant_depth_stride, Storage a_storage, PanelFormat format) {
   const std::vector<int64_t> key{columns,
                                  lanes,
                                  tile_rows,
                                  constant_depth_stride.value_or(-1),
                                  static_cast<int>(a_storage),
-                                 static_cast<int>(panel_storage),
+                                 static_cast<int>(format.storage),
+                                 format.pairs,
                                  0};
   llvm::Function*& function = emit.tiles[key];
   if (function != nullptr) return function;
   std::vector<llvm::Function*> tiles;
   for (int rows = 1; rows <= tile_rows; ++rows)
-    tiles.push_back(Tile(emit, rows, columns, lanes, constant_depth_stride, a_storage, panel_storage));
+    tiles.push_back(Tile(emit, rows, columns, lanes, constant_depth_stride, a_storage, format));
   const EmitTypes& types = emit.types;
   llvm::Function* result = emit.NewFunction(
       "tile_rows",

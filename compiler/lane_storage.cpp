@@ -84,6 +84,11 @@ Lane Widen(LaneBuilder& lanes, llvm::Value* stored, Storage storage) {
   return storage == Storage::kBf16 ? FromBits(bits << 16) : WidenF16(bits);
 }
 
+Lane WidenOfPair(LaneBuilder& lanes, llvm::Value* words, bool upper) {
+  Bits bits{&lanes, words};
+  return FromBits(upper ? bits & 0xffff0000 : bits << 16);
+}
+
 llvm::Value* Narrow(Lane a, Storage storage) {
   LaneBuilder& lanes = *a.lanes;
   llvm::IRBuilder<>& ir = lanes.ir();

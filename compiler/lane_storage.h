@@ -26,6 +26,9 @@ llvm::Type* StoredElement(LaneBuilder& lanes, Storage storage);
 //   Error   none
 Lane Widen(LaneBuilder& lanes, llvm::Value* stored, Storage storage);
 
+// Of a pair of bf16 in each 32-bit word the one in the lower or the upper half.
+Lane WidenOfPair(LaneBuilder& lanes, llvm::Value* words, bool upper);
+
 // The lanes as stored numbers.
 //   Range   all; NaN stays NaN, what exceeds the largest number by half a unit or more becomes infinite
 //   Error   half a unit in the last place: 2^-9 relative for bf16, 2^-12 for f16 (2^-25 absolute below 2^-14)

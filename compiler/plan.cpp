@@ -236,7 +236,7 @@ void LayOutPacked(Plan& plan) {
   }
   for (Panels& panels : plan.panels) {
     panels.offset_bytes = offset;
-    offset += AlignUp(panels.blocks() * panels.block_elements() * StoredBytes(panels.storage, plan.precision));
+    offset += AlignUp(panels.blocks() * panels.block_elements() * StoredBytes(panels.format.storage, plan.precision));
   }
   plan.packed_bytes = offset;
 }
@@ -256,7 +256,7 @@ bool Panels::SameLayout(const Panels& other) const {
     return a.source_name == b.source_name && a.source.offset == b.source.offset && a.source.axes == b.source.axes;
   };
   return units == other.units && depth == other.depth && lanes == other.lanes && vectors == other.vectors &&
-         chunks == other.chunks && storage == other.storage && std::ranges::equal(groups, other.groups, same_source);
+         chunks == other.chunks && format == other.format && std::ranges::equal(groups, other.groups, same_source);
 }
 
 Plan MakePlan(const std::string& name, std::vector<EntryGraph> entries, Precision precision, const TargetFacts& machine,

@@ -119,6 +119,17 @@ struct PanelGroup {
   View source;              // axes {depth, units}; `buffer` is that of the entry it was planned in, then that of `pack`
 };
 
+// How the numbers of a panel stand in memory. `pairs`, for bf16: columns 2i and 2i + 1 of a chunk share 32-bit words,
+// the first in the lower halves, so that one load, a shift and a mask yield two vectors of f32 where widening them one
+// by one takes twice as many operations. A last column without a partner stands alone.
+struct PanelFormat {
+  Storage storage = Storage::kSame;
+  bool pairs = false;
+
+  bool IsPaired(int column, int columns) const { return pairs && (column | 1) < columns; }
+  bool operator==(const PanelFormat&) const = default;
+};
+
 // A panel set: weights of several column groups, rearranged by `pack`.
 //   layout: for each block of units, for each chunk of columns: [depth][chunk columns][lanes], zero-padded
 struct Panels {
@@ -126,10 +137,10 @@ struct Panels {
   int64_t units = 0;  // of a group
   int64_t depth = 0;  // terms of the sum
   int lanes = 1;
-  int vectors = 1;                   // of units in a block
-  std::vector<int> chunks;           // columns (vectors) of each register tile; they sum to groups * vectors
-  Storage storage = Storage::kSame;  // of its elements
-  int64_t offset_bytes = 0;          // from the start of the packed buffer
+  int vectors = 1;          // of units in a block
+  std::vector<int> chunks;  // columns (vectors) of each register tile; they sum to groups * vectors
+  PanelFormat format;
+  int64_t offset_bytes = 0;  // from the start of the packed buffer
 
   int columns() const { return static_cast<int>(groups.size()) * vectors; }
   int64_t blocks() const { return (units + int64_t{lanes} * vectors - 1) / (int64_t{lanes} * vectors); }

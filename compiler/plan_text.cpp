@@ -149,8 +149,9 @@ std::string PrintPlan(const Plan& plan) {
                                 plan.machine.vector_bytes);
   for (size_t i = 0; i < plan.panels.size(); ++i) {
     const Panels& panels = plan.panels[i];
-    out += fmt::format("panels {}: {} blocks of [{} terms][{} columns][{} lanes]{} at byte {}\n", i, panels.blocks(),
-                       panels.depth, panels.columns(), panels.lanes, Text(panels.storage), panels.offset_bytes);
+    out += fmt::format("panels {}: {} blocks of [{} terms][{} columns][{} lanes]{}{} at byte {}\n", i, panels.blocks(),
+                       panels.depth, panels.columns(), panels.lanes, Text(panels.format.storage),
+                       panels.format.pairs ? ", columns in pairs," : "", panels.offset_bytes);
   }
   for (const EntryPlan& entry : plan.entries) PlanPrinter(plan, entry, &out).Print();
   return out;
