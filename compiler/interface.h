@@ -53,8 +53,8 @@ struct ProgramInterface {
   Precision precision = Precision::kF32;
   Storage store = Storage::kSame;  // of packed weights and tape
   std::vector<std::string> axes;
-  size_t packed_bytes = 0;
-  bool has_tape = false;  // NAME_tape_bytes exists
+  size_t packed_bytes = 0;  // as stored
+  bool has_tape = false;    // NAME_tape_bytes exists
   std::vector<EntryInterface> entries;
   // The model extents that the program was compiled for, e.g. {"H", 8}; constants of the C header.
   std::vector<std::pair<std::string, int64_t>> extents;
