@@ -95,7 +95,15 @@ Plan PlanOf(const ir::Graph& graph, const CompileOptions& options, const Target&
   add("inference", std::move(programs.inference));
   add("step", std::move(programs.step));
   entries.push_back({"pack", std::move(programs.pack)});
-  return MakePlan(graph.name, std::move(entries), options.precision, target.facts(), options.plan);
+  return MakePlan(graph.name, std::move(entries), options.precision, target.facts(), options.plan, options.store);
+}
+
+std::expected<Target, Error> TargetOf(const CompileOptions& options) {
+  if (options.store != Storage::kSame && options.precision != Precision::kF32) {
+    return std::unexpected(Error{fmt::format("{} storage goes with f32 arithmetic, and this is f64",
+                                             options.store == Storage::kBf16 ? "bf16" : "f16")});
+  }
+  return MakeTarget(options.target);
 }
 
 // A module with its descriptor, and the context it lives in.
@@ -146,7 +154,7 @@ Programs Lower(const ir::Graph& graph, const CompileOptions& options, const Afte
 }
 
 std::expected<Program, Error> CompileToMemory(const ir::Graph& graph, const CompileOptions& options) {
-  std::expected<Target, Error> target = MakeTarget(options.target);
+  std::expected<Target, Error> target = TargetOf(options);
   if (!target) return std::unexpected(target.error());
   Compiled compiled = CompileModule(graph, options, *target);
   std::expected<LoadedCode, Error> code = Jit(*compiled.module, compiled.interface, *target);
@@ -156,7 +164,7 @@ std::expected<Program, Error> CompileToMemory(const ir::Graph& graph, const Comp
 
 std::expected<Artifacts, Error> CompileToObject(const ir::Graph& graph, const CompileOptions& options,
                                                 const ArtifactChoice& choice) {
-  std::expected<Target, Error> target = MakeTarget(options.target);
+  std::expected<Target, Error> target = TargetOf(options);
   if (!target) return std::unexpected(target.error());
   Compiled compiled = CompileModule(graph, options, *target);
   std::expected<std::string, Error> object = CompileObject(*compiled.module, *target);
@@ -173,7 +181,7 @@ std::expected<Artifacts, Error> CompileToObject(const ir::Graph& graph, const Co
 }
 
 std::expected<std::string, Error> PlanText(const ir::Graph& graph, const CompileOptions& options) {
-  std::expected<Target, Error> target = MakeTarget(options.target);
+  std::expected<Target, Error> target = TargetOf(options);
   if (!target) return std::unexpected(target.error());
   return PrintPlan(PlanOf(graph, options, *target));
 }

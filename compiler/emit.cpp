@@ -41,17 +41,18 @@ class Regions {
   Regions(llvm::IRBuilder<>& builder, const EmitTypes& types, SizeFunction size)
       : builder_(builder), types_(types), size_(std::move(size)), end_(types.Word(0)) {}
 
-  // Elements before the first one of the region.
-  Value* Add(const Buffer& buffer) {
-    Value* guard = size_(buffer.guard);
+  // Bytes before the region's first element, an element of which takes `bytes`.
+  Value* Add(const Buffer& buffer, int bytes) {
+    Value* guard = builder_.CreateMul(size_(buffer.guard), types_.Word(bytes));
     Value* start = builder_.CreateAdd(end_, guard);
-    Value* end = builder_.CreateAdd(builder_.CreateAdd(start, size_(buffer.size)), guard);
-    int64_t unit = RECURVE_ALIGNMENT / types_.real_bytes;
-    end_ = builder_.CreateAnd(builder_.CreateAdd(end, types_.Word(unit - 1)), types_.Word(-unit));
-    end_ = builder_.CreateAdd(end_, types_.Word(kStaggerLines * unit));
+    Value* size = builder_.CreateMul(size_(buffer.size), types_.Word(bytes));
+    Value* end = builder_.CreateAdd(builder_.CreateAdd(start, size), guard);
+    end_ = builder_.CreateAnd(builder_.CreateAdd(end, types_.Word(RECURVE_ALIGNMENT - 1)),
+                              types_.Word(-RECURVE_ALIGNMENT));
+    end_ = builder_.CreateAdd(end_, types_.Word(kStaggerLines * RECURVE_ALIGNMENT));
     return start;
   }
-  Value* Bytes() const { return builder_.CreateMul(end_, types_.Word(types_.real_bytes)); }
+  Value* Bytes() const { return end_; }
 
  private:
   llvm::IRBuilder<>& builder_;
@@ -119,22 +120,24 @@ class EntryEmitter {
     Value* packed = LoadSlot(SlotOfKind(RECURVE_SLOT_PACKED), emit_.types.pointer);
     SetFrame(layout_.Packed(), packed);
     Value* workspace = LoadSlot(SlotOfKind(RECURVE_SLOT_WORKSPACE), emit_.types.pointer);
+    llvm::Type* byte = builder_.getInt8Ty();
     int tape_slot = SlotOfKind(RECURVE_SLOT_TAPE);
     std::vector<Value*> tape;
     if (tape_slot >= 0) {
       Value* base = LoadSlot(tape_slot, emit_.types.pointer);
       Regions regions(builder_, emit_.types, size);
       for (const Buffer& region : emit_.plan.tape) {
-        tape.push_back(builder_.CreateGEP(emit_.types.real, base, regions.Add(region)));
+        tape.push_back(builder_.CreateGEP(byte, base, regions.Add(region, emit_.plan.BytesOf(region))));
       }
     }
     Regions regions(builder_, emit_.types, size);
     for (size_t i = 0; i < entry_.buffers.size(); ++i) {
       const Buffer& buffer = entry_.buffers[i];
       Value* address = nullptr;
-      if (NeedsWorkspace(buffer)) address = builder_.CreateGEP(emit_.types.real, workspace, regions.Add(buffer));
+      if (NeedsWorkspace(buffer))
+        address = builder_.CreateGEP(byte, workspace, regions.Add(buffer, emit_.plan.BytesOf(buffer)));
       if (buffer.place == Place::kPacked) {
-        address = builder_.CreateGEP(emit_.types.real, packed, Word(buffer.packed_offset));
+        address = builder_.CreateGEP(byte, packed, Word(buffer.packed_offset_bytes));
       } else if (buffer.place == Place::kTape) {
         address = tape[buffer.tape_region];
       } else if (buffer.place == Place::kSlot) {
@@ -298,10 +301,17 @@ class EntryEmitter {
 
   void EmitPanelSet(const Panels& panels, Value* packed) {
     llvm::Type* real = emit_.types.real;
+    llvm::Type* stored = emit_.types.Stored(panels.format.storage);
+    Value* panel = builder_.CreateGEP(builder_.getInt8Ty(), packed, Word(panels.offset_bytes));
     int first = 0;
     for (int chunk : panels.chunks) {
       for (int c = 0; c < chunk; ++c) {
         int column = first + c;
+        // Of a pair the first column has the lower halves of 32-bit words.
+        const bool paired = panels.format.IsPaired(c, chunk);
+        const bool upper = c % 2 != 0;
+        const int half = upper == emit_.module.getDataLayout().isLittleEndian() ? 1 : 0;
+        const int64_t place = paired ? int64_t{c & ~1} * panels.lanes + half : int64_t{c} * panels.lanes;
         const PanelGroup& group = panels.groups[column / panels.vectors];
         int64_t start = 0;
         for (const OffsetTerm& term : group.source.offset) start += term.stride.factor * term.shift;
@@ -313,58 +323,65 @@ class EntryEmitter {
               builder_.CreateAdd(builder_.CreateMul(block, Word(panels.vectors)), Word(column % panels.vectors)),
               Word(panels.lanes));
           Value* left = builder_.CreateSub(Word(panels.units), unit);
-          Value* to = builder_.CreateGEP(real, packed,
+          Value* to = builder_.CreateGEP(stored, panel,
                                          builder_.CreateAdd(builder_.CreateMul(block, Word(panels.block_elements())),
-                                                            Word(panels.offset + panels.depth * first * panels.lanes +
-                                                                 int64_t{c} * panels.lanes)));
+                                                            Word(panels.depth * first * panels.lanes + place)));
           Value* from =
               builder_.CreateGEP(real, source, builder_.CreateMul(unit, Word(group.source.axes[1].stride.factor)));
-          builder_.CreateCall(PackColumn(),
+          builder_.CreateCall(PackColumn(panels.format.storage),
                               {to, Word(int64_t{chunk} * panels.lanes), from, Word(group.source.axes[0].stride.factor),
-                               Word(group.source.axes[1].stride.factor), Word(panels.depth), Word(panels.lanes), left});
+                               Word(group.source.axes[1].stride.factor), Word(panels.depth), Word(panels.lanes), left,
+                               Word(paired ? 2 : 1)});
         });
       }
       first += chunk;
     }
   }
 
-  // void(ptr to, word to_stride, ptr from, word depth_stride, word unit_stride, word depth, word lanes, word valid):
-  // to[k * to_stride + l] = l < valid ? from[k * depth_stride + l * unit_stride] : 0
-  llvm::Function* PackColumn() {
-    if (pack_column_ != nullptr) return pack_column_;
+  // void(ptr to, word to_stride, ptr from, word depth_stride, word unit_stride, word depth, word lanes, word valid,
+  //      word lane_stride):
+  // to[k * to_stride + l * lane_stride] = l < valid ? from[k * depth_stride + l * unit_stride] : 0, rounded to the
+  // storage
+  llvm::Function* PackColumn(Storage storage) {
+    llvm::Function*& function = pack_columns_[storage];
+    if (function != nullptr) return function;
     const EmitTypes& types = emit_.types;
-    pack_column_ = emit_.NewFunction(
-        "pack_column",
-        {types.pointer, types.size, types.pointer, types.size, types.size, types.size, types.size, types.size}, true);
-    llvm::IRBuilder<> builder(llvm::BasicBlock::Create(types.context, "entry", pack_column_));
-    auto arg = [&](int i) { return pack_column_->getArg(static_cast<unsigned>(i)); };
+    function = emit_.NewFunction("pack_column",
+                                 {types.pointer, types.size, types.pointer, types.size, types.size, types.size,
+                                  types.size, types.size, types.size},
+                                 true);
+    llvm::IRBuilder<> builder(llvm::BasicBlock::Create(types.context, "entry", function));
+    LaneBuilder scalar(builder, emit_.Shape(1));
+    llvm::Type* stored = types.Stored(storage);
+    auto arg = [&](int i) { return function->getArg(static_cast<unsigned>(i)); };
     EmitLoop(builder, types.Word(0), arg(6), types.Word(1), [&](Value* lane) {
       Value* valid = builder.CreateICmpSLT(lane, arg(7));
       Value* lane_offset = builder.CreateSelect(valid, builder.CreateMul(lane, arg(4)), types.Word(0));
-      Value* zero = llvm::Constant::getNullValue(types.real);
+      Value* zero = llvm::Constant::getNullValue(stored);
+      Value* to_lane = builder.CreateGEP(stored, arg(0), builder.CreateMul(lane, arg(8)));
       EmitIf(builder, valid, [&] {
         EmitLoop(builder, types.Word(0), arg(5), types.Word(1), [&](Value* k) {
           Value* from =
               builder.CreateGEP(types.real, arg(2), builder.CreateAdd(builder.CreateMul(k, arg(3)), lane_offset));
-          Value* to = builder.CreateGEP(types.real, arg(0), builder.CreateAdd(builder.CreateMul(k, arg(1)), lane));
-          builder.CreateStore(builder.CreateLoad(types.real, from), to);
+          Value* to = builder.CreateGEP(stored, to_lane, builder.CreateMul(k, arg(1)));
+          EmitVectorStore(scalar, builder.CreateLoad(types.real, from), to, types.Word(1), Size{}, 0, storage);
         });
       });
       EmitIf(builder, builder.CreateNot(valid), [&] {
         EmitLoop(builder, types.Word(0), arg(5), types.Word(1), [&](Value* k) {
-          Value* to = builder.CreateGEP(types.real, arg(0), builder.CreateAdd(builder.CreateMul(k, arg(1)), lane));
+          Value* to = builder.CreateGEP(stored, to_lane, builder.CreateMul(k, arg(1)));
           builder.CreateStore(zero, to);
         });
       });
     });
     builder.CreateRetVoid();
-    return pack_column_;
+    return function;
   }
 
   void EmitWorkspaceBytes() {
     EmitBytes(emit_, emit_.plan.name + "_" + entry_.name + "_workspace_bytes", entry_.chunks, [&](Regions& regions) {
       for (const Buffer& buffer : entry_.buffers) {
-        if (NeedsWorkspace(buffer)) regions.Add(buffer);
+        if (NeedsWorkspace(buffer)) regions.Add(buffer, emit_.plan.BytesOf(buffer));
       }
     });
   }
@@ -375,7 +392,7 @@ class EntryEmitter {
   llvm::IRBuilder<> builder_;
   llvm::Function* function_ = nullptr;
   Value* frame_ = nullptr;
-  llvm::Function* pack_column_ = nullptr;
+  std::map<Storage, llvm::Function*> pack_columns_;
   std::vector<Value*> chunk_steps_;  // per chunk loop
   std::vector<std::pair<int, Value*>> loops_;
 
@@ -437,7 +454,7 @@ std::unique_ptr<llvm::Module> Emit(const Plan& plan, const Target& target, llvm:
   }
   if (has_tape) {
     EntryEmitter::EmitBytes(emit, plan.name + "_tape_bytes", {}, [&](Regions& regions) {
-      for (const Buffer& region : plan.tape) regions.Add(region);
+      for (const Buffer& region : plan.tape) regions.Add(region, plan.BytesOf(region));
     });
   }
   ShareAddresses(*module);

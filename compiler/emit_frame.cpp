@@ -34,6 +34,10 @@ EmitTypes::EmitTypes(llvm::Module& module, Precision precision)
       real_bytes(ElementBytes(precision)),
       word_bytes(static_cast<int>(size->getBitWidth()) / 8) {}
 
+llvm::Type* EmitTypes::Stored(Storage storage) const {
+  return storage == Storage::kSame ? real : llvm::Type::getInt16Ty(context);
+}
+
 void EmitLoop(llvm::IRBuilder<>& builder, Value* begin, Value* end, Value* step,
               const std::function<void(Value*)>& body) {
   llvm::Function* function = builder.GetInsertBlock()->getParent();
@@ -117,8 +121,12 @@ Value* FrameReader::Base(const View& view) {
     if (term.ring) position = builder_.CreateAnd(position, types_.Word(1));
     offset = builder_.CreateAdd(offset, builder_.CreateMul(position, SizeValue(term.stride)));
   }
-  llvm::Type* element = layout_.entry.buffers[view.buffer].is_index ? types_.index : types_.real;
-  return builder_.CreateGEP(element, Buffer(view.buffer), offset);
+  return builder_.CreateGEP(ElementOf(view), Buffer(view.buffer), offset);
+}
+
+llvm::Type* FrameReader::ElementOf(const View& view) const {
+  const auto& buffer = layout_.entry.buffers[view.buffer];
+  return buffer.is_index ? types_.index : types_.Stored(buffer.storage);
 }
 
 }  // namespace recurve

@@ -33,6 +33,9 @@ struct EmitTypes {
   int real_bytes;
   int word_bytes;
 
+  // The element of a memory in that storage.
+  llvm::Type* Stored(Storage storage) const;
+
   llvm::ConstantInt* Word(int64_t value) const { return llvm::ConstantInt::getSigned(size, value); }
 };
 
@@ -83,6 +86,8 @@ class FrameReader {
   Value* RowEnd() { return Word(layout_.RowEnd()); }
   // The address of a view's first element.
   Value* Base(const View& view);
+  // The type of its elements.
+  llvm::Type* ElementOf(const View& view) const;
   const FrameLayout& layout() const { return layout_; }
   const EmitTypes& types() const { return types_; }
 

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <numeric>
 
+#include "compiler/lane_storage.h"
+
 namespace recurve {
 
 using Kind = LaneInstruction::Kind;
@@ -31,32 +33,38 @@ void EmitBarrier(llvm::IRBuilder<>& builder, const EmitTypes& types, Value* team
   });
 }
 
-Value* EmitVectorLoad(LaneBuilder& lanes, Value* pointer, Value* stride, const Size& known_stride, int valid) {
+Value* EmitVectorLoad(LaneBuilder& lanes, Value* pointer, Value* stride, const Size& known_stride, int valid,
+                      Storage storage) {
   llvm::IRBuilder<>& builder = lanes.ir();
   const int width = lanes.shape().width, count = valid == 0 ? width : valid;
-  llvm::Align align(static_cast<uint64_t>(lanes.shape().element_bytes));
-  if (width == 1) return builder.CreateAlignedLoad(lanes.element_type(), pointer, align);
+  llvm::Type* element = StoredElement(lanes, storage);
+  llvm::Align align(element->getScalarSizeInBits() / 8);
+  auto widened = [&](Value* stored) { return Widen(lanes, stored, storage).value; };
+  if (width == 1) return widened(builder.CreateAlignedLoad(element, pointer, align));
   if (known_stride == Size{}) {
-    if (count == width) return builder.CreateAlignedLoad(lanes.type(), pointer, align);
-    llvm::Type* part = llvm::FixedVectorType::get(lanes.element_type(), static_cast<unsigned>(count));
+    llvm::Type* part = llvm::FixedVectorType::get(element, static_cast<unsigned>(count));
+    Value* stored = builder.CreateAlignedLoad(part, pointer, align);
+    if (count == width) return widened(stored);
     std::vector<int> order(static_cast<size_t>(width), llvm::PoisonMaskElem);
     std::iota(order.begin(), order.begin() + count, 0);
-    return builder.CreateShuffleVector(builder.CreateAlignedLoad(part, pointer, align), order);
+    return widened(builder.CreateShuffleVector(stored, order));
   }
-  Value* vector = llvm::PoisonValue::get(lanes.type());
+  Value* vector = llvm::PoisonValue::get(llvm::FixedVectorType::get(element, static_cast<unsigned>(width)));
   for (int i = 0; i < count; ++i) {
     Value* offset = builder.CreateMul(stride, llvm::ConstantInt::get(stride->getType(), i));
-    Value* address = builder.CreateGEP(lanes.element_type(), pointer, offset);
-    vector = builder.CreateInsertElement(vector, builder.CreateAlignedLoad(lanes.element_type(), address, align), i);
+    Value* address = builder.CreateGEP(element, pointer, offset);
+    vector = builder.CreateInsertElement(vector, builder.CreateAlignedLoad(element, address, align), i);
   }
-  return vector;
+  return widened(vector);
 }
 
 void EmitVectorStore(LaneBuilder& lanes, Value* value, Value* pointer, Value* stride, const Size& known_stride,
-                     int valid) {
+                     int valid, Storage storage) {
   llvm::IRBuilder<>& builder = lanes.ir();
   const int width = lanes.shape().width, count = valid == 0 ? width : valid;
-  llvm::Align align(static_cast<uint64_t>(lanes.shape().element_bytes));
+  llvm::Type* element = StoredElement(lanes, storage);
+  llvm::Align align(element->getScalarSizeInBits() / 8);
+  value = Narrow(lanes.Wrap(value), storage);
   if (width == 1 || known_stride == Size{}) {
     if (count != width) {
       std::vector<int> order(static_cast<size_t>(count));
@@ -68,7 +76,7 @@ void EmitVectorStore(LaneBuilder& lanes, Value* value, Value* pointer, Value* st
   }
   for (int i = 0; i < count; ++i) {
     Value* offset = builder.CreateMul(stride, llvm::ConstantInt::get(stride->getType(), i));
-    Value* address = builder.CreateGEP(lanes.element_type(), pointer, offset);
+    Value* address = builder.CreateGEP(element, pointer, offset);
     builder.CreateAlignedStore(builder.CreateExtractElement(value, i), address, align);
   }
 }
@@ -114,8 +122,12 @@ Value* KernelEmitter::At(const View& view, const Indices& indices) {
     offset = offset == nullptr ? term : builder_.CreateAdd(offset, term);
   }
   if (offset == nullptr) return base;
-  bool is_index = frame_->layout().entry.buffers[view.buffer].is_index;
-  return builder_.CreateGEP(is_index ? emit_.types.index : emit_.types.real, base, offset);
+  return builder_.CreateGEP(ElementOf(view), base, offset);
+}
+
+Value* KernelEmitter::LoadScalar(const View& view, Value* pointer) {
+  LaneBuilder scalar(builder_, emit_.Shape(1));
+  return EmitVectorLoad(scalar, pointer, Word(1), Size{}, 0, StorageOf(view));
 }
 
 // Part `part` of `parts` of [0, count).
@@ -195,14 +207,14 @@ KernelEmitter::Row KernelEmitter::BeginRow(const Indices& indices) {
     switch (instruction.kind) {
       case Kind::kLoad:
         pointer = At(instruction.view, indices);
-        if (instruction.view.axes.back().stride.factor == 0) scalar = builder_.CreateLoad(emit_.types.real, pointer);
+        if (instruction.view.axes.back().stride.factor == 0) scalar = LoadScalar(instruction.view, pointer);
         break;
       case Kind::kGather: {
         Value* index = builder_.CreateLoad(emit_.types.index, At(instruction.index, indices));
         Value* offset = builder_.CreateMul(builder_.CreateSExtOrTrunc(index, emit_.types.size),
                                            frame_->SizeValue(instruction.row_stride));
-        pointer = builder_.CreateGEP(emit_.types.real, At(instruction.view, indices), offset);
-        if (instruction.view.axes.back().stride.factor == 0) scalar = builder_.CreateLoad(emit_.types.real, pointer);
+        pointer = builder_.CreateGEP(ElementOf(instruction.view), At(instruction.view, indices), offset);
+        if (instruction.view.axes.back().stride.factor == 0) scalar = LoadScalar(instruction.view, pointer);
         break;
       }
       case Kind::kOneHot: {
@@ -248,9 +260,10 @@ std::vector<Lane> KernelEmitter::RunProgram(LaneBuilder& lanes, const Row& row, 
           break;
         }
         Value* stride = StrideOf(instruction.view);
-        Value* pointer = builder_.CreateGEP(emit_.types.real, row.pointers[i], builder_.CreateMul(unit, stride));
-        values.push_back(
-            lanes.Wrap(EmitVectorLoad(lanes, pointer, stride, instruction.view.axes.back().stride, valid)));
+        Value* pointer =
+            builder_.CreateGEP(ElementOf(instruction.view), row.pointers[i], builder_.CreateMul(unit, stride));
+        values.push_back(lanes.Wrap(EmitVectorLoad(lanes, pointer, stride, instruction.view.axes.back().stride, valid,
+                                                   StorageOf(instruction.view))));
         break;
       }
       case Kind::kSum: values.push_back(lanes.Wrap(sum(lanes, instruction))); break;
@@ -283,8 +296,9 @@ void KernelEmitter::RunStores(LaneBuilder& lanes, const Row& row, Value* unit, i
   for (size_t i = 0; i < kernel_.stores.size(); ++i) {
     const LaneStore& store = kernel_.stores[i];
     Value* stride = StrideOf(store.view);
-    Value* pointer = builder_.CreateGEP(emit_.types.real, row.stores[i], builder_.CreateMul(unit, stride));
-    EmitVectorStore(lanes, values[store.value].value, pointer, stride, store.view.axes.back().stride, valid);
+    Value* pointer = builder_.CreateGEP(ElementOf(store.view), row.stores[i], builder_.CreateMul(unit, stride));
+    EmitVectorStore(lanes, values[store.value].value, pointer, stride, store.view.axes.back().stride, valid,
+                    StorageOf(store.view));
   }
 }
 
@@ -401,16 +415,17 @@ void KernelEmitter::EmitProducts(const std::vector<Value*>& scratch, const Indic
     Value* packed = builder_.CreateLoad(
         emit_.types.pointer,
         builder_.CreateConstInBoundsGEP1_64(emit_.types.pointer, function_->getArg(0), frame_->layout().Packed()));
-    Value* panel_offset =
-        builder_.CreateAdd(Word(panels.offset), builder_.CreateMul(block, Word(panels.block_elements())));
+    Value* first_panel = builder_.CreateGEP(builder_.getInt8Ty(), packed, Word(panels.offset_bytes));
+    Value* block_offset = builder_.CreateMul(block, Word(panels.block_elements()));
     int column = 0;
     for (int chunk : panels.chunks) {
-      Value* chunk_offset = builder_.CreateAdd(panel_offset, Word(panels.depth * column * panels.lanes));
-      Value* panel = builder_.CreateGEP(emit_.types.real, packed, chunk_offset);
+      Value* chunk_offset = builder_.CreateAdd(block_offset, Word(panels.depth * column * panels.lanes));
+      Value* panel = builder_.CreateGEP(emit_.types.Stored(panels.format.storage), first_panel, chunk_offset);
       Value* sums = builder_.CreateGEP(emit_.types.real, scratch[i], Word(int64_t{column} * panels.lanes));
-      builder_.CreateCall(TileRows(emit_, chunk, panels.lanes, kernel_.tile_rows, constant),
-                          {left, frame_->SizeValue(row_stride), frame_->SizeValue(depth_stride), panel,
-                           Word(panels.depth), sums, Word(int64_t{panels.columns()} * panels.lanes), count});
+      builder_.CreateCall(
+          TileRows(emit_, chunk, panels.lanes, kernel_.tile_rows, constant, StorageOf(product.left), panels.format),
+          {left, frame_->SizeValue(row_stride), frame_->SizeValue(depth_stride), panel, Word(panels.depth), sums,
+           Word(int64_t{panels.columns()} * panels.lanes), count});
       column += chunk;
     }
   }

@@ -20,7 +20,9 @@ struct EmitModule {
   EmitTypes types;
   std::map<std::vector<int64_t>, llvm::Function*> tiles;
 
-  LaneShape Shape(int width) const { return {types.real_bytes, width, plan.machine.fused_multiply_add}; }
+  LaneShape Shape(int width) const {
+    return {types.real_bytes, width, plan.machine.fused_multiply_add, plan.machine.half_conversions};
+  }
   llvm::Function* NewFunction(const std::string& name, std::vector<llvm::Type*> parameters, bool keep_apart);
 };
 
@@ -29,15 +31,18 @@ struct EmitModule {
 // where columns are vectors of `lanes` and the panel is [depth][columns][lanes].
 //   void(ptr a, word a_row_stride, word a_depth_stride, ptr panel, word depth, ptr scratch, word scratch_stride, word
 //   count)
-// `a_depth_stride` is ignored when it is known as `constant_depth_stride`.
+// `a_depth_stride` is ignored when it is known as `constant_depth_stride`. The storage of a and the panel's format may
+// be 16-bit; the scratch is in full.
 llvm::Function* TileRows(EmitModule& emit, int columns, int lanes, int tile_rows,
-                         std::optional<int64_t> constant_depth_stride);
+                         std::optional<int64_t> constant_depth_stride, Storage a_storage = Storage::kSame,
+                         PanelFormat format = {});
 
 // Reads or writes the first `valid` lanes (all, if 0) at `stride` (elements) from `pointer`; the others are poison. No
-// element beyond them is touched.
-Value* EmitVectorLoad(LaneBuilder& lanes, Value* pointer, Value* stride, const Size& known_stride, int valid = 0);
+// element beyond them is touched. Memory in 16 bits is widened and rounded (lane_storage.h).
+Value* EmitVectorLoad(LaneBuilder& lanes, Value* pointer, Value* stride, const Size& known_stride, int valid = 0,
+                      Storage storage = Storage::kSame);
 void EmitVectorStore(LaneBuilder& lanes, Value* value, Value* pointer, Value* stride, const Size& known_stride,
-                     int valid = 0);
+                     int valid = 0, Storage storage = Storage::kSame);
 
 // The rest of the units that fills no vector is computed in a vector of the next power of two: odd widths are legal,
 // but LLVM takes them apart.
@@ -86,6 +91,10 @@ class KernelEmitter {
   void RunStores(LaneBuilder& lanes, const Row& row, Value* unit, int valid, const std::vector<Lane>& values);
 
   Value* At(const View& view, const Indices& indices);
+  llvm::Type* ElementOf(const View& view) const { return frame_->ElementOf(view); }
+  Storage StorageOf(const View& view) const { return frame_->layout().entry.buffers[view.buffer].storage; }
+  // The real at `pointer`, which is one of the view's.
+  Value* LoadScalar(const View& view, Value* pointer);
   Value* StrideOf(const View& view) { return frame_->SizeValue(view.axes.back().stride); }
   Range Split(Value* count, Value* parts, Value* part);
   Value* Minimum(Value* a, Value* b) { return builder_.CreateSelect(builder_.CreateICmpSLT(a, b), a, b); }

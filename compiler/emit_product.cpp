@@ -116,10 +116,11 @@ void KernelEmitter::PackRight(const Indices& depths, Value* depth_begin, Value* 
       for (int c = 0; c < chunk; ++c) {
         Value* vector = builder_.CreateAdd(first_vector, Word(column + c));
         Value* to = builder_.CreateGEP(real, panel, builder_.CreateAdd(chunk_panel, Word(int64_t{c} * lanes)));
-        Value* source =
-            builder_.CreateGEP(real, from, builder_.CreateMul(builder_.CreateMul(vector, Word(lanes)), stride));
+        Value* source = builder_.CreateGEP(ElementOf(kernel_.right), from,
+                                           builder_.CreateMul(builder_.CreateMul(vector, Word(lanes)), stride));
         auto copy = [&](LaneBuilder& builder) {
-          EmitVectorStore(builder, EmitVectorLoad(builder, source, stride, known), to, Word(1), Size{});
+          Value* value = EmitVectorLoad(builder, source, stride, known, 0, StorageOf(kernel_.right));
+          EmitVectorStore(builder, value, to, Word(1), Size{});
         };
         Value* whole = builder_.CreateICmpSLT(vector, Word(full));
         EmitIf(builder_, builder_.CreateNot(whole), [&] {
@@ -150,7 +151,8 @@ void KernelEmitter::PackLeft(const Indices& outer, const Indices& depths, Value*
     Value* offset = builder_.CreateAdd(builder_.CreateMul(k, depth_stride), builder_.CreateMul(r, row_stride));
     Value* to =
         builder_.CreateGEP(real, left_block, builder_.CreateAdd(builder_.CreateMul(k, Word(kernel_.block_rows)), r));
-    Value* value = EmitVectorLoad(builder, builder_.CreateGEP(real, from, offset), row_stride, row_size);
+    Value* source = builder_.CreateGEP(ElementOf(kernel_.left), from, offset);
+    Value* value = EmitVectorLoad(builder, source, row_stride, row_size, 0, StorageOf(kernel_.left));
     EmitVectorStore(builder, value, to, Word(1), Size{});
   };
   // Whole vectors of rows where rows are contiguous; otherwise, and for the last block, one by one.

@@ -246,8 +246,9 @@ void KernelEmitter::EmitScatter() {
         Value* stride = StrideOf(kernel_.out);
         Value* update_stride = StrideOf(kernel_.right);
         Value* pointer = builder_.CreateGEP(emit_.types.real, row, builder_.CreateMul(unit, stride));
-        Value* from = builder_.CreateGEP(emit_.types.real, update, builder_.CreateMul(unit, update_stride));
-        Lane added = builder.Wrap(EmitVectorLoad(builder, from, update_stride, kernel_.right.axes.back().stride));
+        Value* from = builder_.CreateGEP(ElementOf(kernel_.right), update, builder_.CreateMul(unit, update_stride));
+        Lane added = builder.Wrap(EmitVectorLoad(builder, from, update_stride, kernel_.right.axes.back().stride, 0,
+                                                 StorageOf(kernel_.right)));
         Lane present = builder.Wrap(EmitVectorLoad(builder, pointer, stride, out_stride));
         Lane sum = builder.Elementwise(ir::Op::kAdd, {{present, added}});
         EmitVectorStore(builder, sum.value, pointer, stride, out_stride);

@@ -5,13 +5,16 @@
 // split evenly (16 rows by at most 6 are 6 + 5 + 5), so that no tile is nearly empty.
 
 #include "compiler/emit_kernel.h"
+#include "compiler/lane_storage.h"
 
 namespace recurve {
 namespace {
 
 // void(ptr a, word a_row_stride, word a_depth_stride, ptr panel, word depth, ptr scratch, word scratch_stride)
-llvm::Function* Tile(EmitModule& emit, int rows, int columns, int lanes, std::optional<int64_t> depth_stride) {
-  llvm::Function*& function = emit.tiles[{rows, columns, lanes, depth_stride.value_or(-1)}];
+llvm::Function* Tile(EmitModule& emit, int rows, int columns, int lanes, std::optional<int64_t> depth_stride,
+                     Storage a_storage, PanelFormat format) {
+  llvm::Function*& function = emit.tiles[{rows, columns, lanes, depth_stride.value_or(-1), static_cast<int>(a_storage),
+                                          static_cast<int>(format.storage), format.pairs}];
   if (function != nullptr) return function;
   const EmitTypes& types = emit.types;
   function = emit.NewFunction(
@@ -25,10 +28,10 @@ llvm::Function* Tile(EmitModule& emit, int rows, int columns, int lanes, std::op
   Value* scratch_stride = function->getArg(6);
 
   llvm::IRBuilder<> builder(llvm::BasicBlock::Create(types.context, "entry", function));
-  LaneBuilder lane_builder(builder, emit.Shape(lanes));
+  LaneBuilder lane_builder(builder, emit.Shape(lanes)), scalar_builder(builder, emit.Shape(1));
   std::vector<Value*> row_pointers{a};
   for (int r = 1; r < rows; ++r)
-    row_pointers.push_back(builder.CreateGEP(types.real, row_pointers.back(), a_row_stride));
+    row_pointers.push_back(builder.CreateGEP(types.Stored(a_storage), row_pointers.back(), a_row_stride));
   llvm::BasicBlock* before = builder.GetInsertBlock();
   llvm::BasicBlock* loop = llvm::BasicBlock::Create(types.context, "loop", function);
   llvm::BasicBlock* after = llvm::BasicBlock::Create(types.context, "after", function);
@@ -42,14 +45,25 @@ llvm::Function* Tile(EmitModule& emit, int rows, int columns, int lanes, std::op
     sums.back()->addIncoming(lane_builder.Constant(0).value, before);
   }
   Value* a_offset = builder.CreateMul(k, a_depth_stride);
-  Value* panel_row = builder.CreateGEP(types.real, panel, builder.CreateMul(k, types.Word(int64_t{columns} * lanes)));
+  llvm::Type* a_element = types.Stored(a_storage);
+  llvm::Type* weight = types.Stored(format.storage);
+  Value* panel_row = builder.CreateGEP(weight, panel, builder.CreateMul(k, types.Word(int64_t{columns} * lanes)));
   auto load_a = [&](int r) {
-    return lane_builder.Splat(builder.CreateLoad(types.real, builder.CreateGEP(types.real, row_pointers[r], a_offset)));
+    Value* address = builder.CreateGEP(a_element, row_pointers[r], a_offset);
+    return lane_builder.Splat(EmitVectorLoad(scalar_builder, address, types.Word(1), Size{}, 0, a_storage));
+  };
+  std::map<int, Value*> pairs;
+  auto load_vector = [&](llvm::Type* element, int c) -> Value* {
+    Value* address = builder.CreateConstInBoundsGEP1_64(weight, panel_row, int64_t{c} * lanes);
+    llvm::Align align((weight->getScalarSizeInBits() / 8) * static_cast<uint64_t>(lanes & -lanes));
+    llvm::Type* vector = lanes == 1 ? element : llvm::FixedVectorType::get(element, static_cast<unsigned>(lanes));
+    return builder.CreateAlignedLoad(vector, address, align);
   };
   auto load_panel = [&](int c) {
-    Value* address = builder.CreateConstInBoundsGEP1_64(types.real, panel_row, int64_t{c} * lanes);
-    return lane_builder.Wrap(builder.CreateAlignedLoad(
-        lane_builder.type(), address, llvm::Align(static_cast<uint64_t>(types.real_bytes) * (lanes & -lanes))));
+    if (!format.IsPaired(c, columns)) return Widen(lane_builder, load_vector(weight, c), format.storage);
+    Value*& pair = pairs[c / 2];
+    if (pair == nullptr) pair = load_vector(builder.getInt32Ty(), c & ~1);
+    return WidenOfPair(lane_builder, pair, c % 2 != 0);
   };
   std::vector<Value*> next(sums.size());
   auto multiply = [&](int r, int c, Lane x, Lane y) {
@@ -89,12 +103,20 @@ llvm::Function* Tile(EmitModule& emit, int rows, int columns, int lanes, std::op
 }  // namespace
 
 llvm::Function* TileRows(EmitModule& emit, int columns, int lanes, int tile_rows,
-                         std::optional<int64_t> constant_depth_stride) {
-  llvm::Function*& function = emit.tiles[{columns, lanes, tile_rows, constant_depth_stride.value_or(-1), 0}];
+                         std::optional<int64_t> constant_depth_stride, Storage a_storage, PanelFormat format) {
+  const std::vector<int64_t> key{columns,
+                                 lanes,
+                                 tile_rows,
+                                 constant_depth_stride.value_or(-1),
+                                 static_cast<int>(a_storage),
+                                 static_cast<int>(format.storage),
+                                 format.pairs,
+                                 0};
+  llvm::Function*& function = emit.tiles[key];
   if (function != nullptr) return function;
   std::vector<llvm::Function*> tiles;
   for (int rows = 1; rows <= tile_rows; ++rows)
-    tiles.push_back(Tile(emit, rows, columns, lanes, constant_depth_stride));
+    tiles.push_back(Tile(emit, rows, columns, lanes, constant_depth_stride, a_storage, format));
   const EmitTypes& types = emit.types;
   llvm::Function* result = emit.NewFunction(
       "tile_rows",
@@ -111,7 +133,7 @@ llvm::Function* TileRows(EmitModule& emit, int columns, int lanes, int tile_rows
     Value* is_longer = builder.CreateICmpSLT(tile, longer);
     Value* rows = builder.CreateAdd(base, builder.CreateZExt(is_longer, types.size));
     Value* first = builder.CreateAdd(builder.CreateMul(tile, base), builder.CreateSelect(is_longer, tile, longer));
-    Value* a_first = builder.CreateGEP(types.real, a, builder.CreateMul(first, result->getArg(1)));
+    Value* a_first = builder.CreateGEP(types.Stored(a_storage), a, builder.CreateMul(first, result->getArg(1)));
     Value* scratch_first = builder.CreateGEP(types.real, scratch, builder.CreateMul(first, result->getArg(6)));
     llvm::BasicBlock* done = llvm::BasicBlock::Create(types.context, "done");
     llvm::SwitchInst* choose = nullptr;
@@ -131,7 +153,7 @@ llvm::Function* TileRows(EmitModule& emit, int columns, int lanes, int tile_rows
     builder.SetInsertPoint(done);
   });
   builder.CreateRetVoid();
-  emit.tiles[{columns, lanes, tile_rows, constant_depth_stride.value_or(-1), 0}] = result;
+  emit.tiles[key] = result;
   return result;
 }
 

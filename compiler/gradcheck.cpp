@@ -6,7 +6,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <limits>
+#include <map>
 
 #include "compiler/compile.h"
 #include "compiler/derivative.h"
@@ -29,12 +31,13 @@ double DrawParameter(Random& random, const ir::Init& init) {
   return 0;
 }
 
-double DrawElement(Random& random, const ir::Node& input) {
+double DrawElement(Random& random, const ir::Node& input, Storage store) {
   const auto& attr = input.As<ir::InputAttr>();
   if (input.type.element == ir::Element::kIndex) return random.Below(static_cast<uint32_t>(attr.classes));
   bool is_parameter = attr.role == ir::Role::kParameter || attr.role == ir::Role::kConstant;
   double value = is_parameter ? DrawParameter(random, attr.init) : random.Uniform(-1, 1);
-  return static_cast<double>(static_cast<float>(value));
+  value = static_cast<double>(static_cast<float>(value));
+  return is_parameter ? RoundToStorage(value, store) : value;
 }
 
 double Largest(const Tensor& tensor) {
@@ -198,9 +201,52 @@ std::expected<void, Error> SetArguments(Session& session, const Trial& trial) {
   return {};
 }
 
+// Tensors by name.
+using Values = std::map<std::string, Tensor, std::less<>>;
+
+// Adds what the graph yields for inputs among `values`; each tensor passes through `stored` when it is written there.
+void InterpretInto(const ir::Graph& graph, const ir::Bindings& sizes, Values& values,
+                   const std::function<void(const std::string&, Tensor&)>& stored) {
+  std::vector<Tensor> inputs;
+  for (ir::NodeId id : graph.inputs()) inputs.push_back(values.at(graph[id].As<ir::InputAttr>().name));
+  std::vector<Tensor> outputs = ir::Interpret(graph, sizes, inputs);
+  for (size_t k = 0; k < outputs.size(); ++k) {
+    const std::string& name = graph.outputs()[k].name;
+    stored(name, outputs[k]);
+    values.insert_or_assign(name, std::move(outputs[k]));
+  }
+}
+
+// What storing packed weights and tape in 16 bits may move every output of the trial by: the most in `draws` of the
+// directions in which each value is moved. The real errors are smaller and rarely all one way; the factor two covers
+// what a few draws miss.
+std::vector<double> StorageTolerance(const Trial& trial, Storage store, int draws) {
+  const Programs programs = Lower(trial.primal, {.wrt = trial.wrt});
+  Values arguments;
+  for (size_t i = 0; i < trial.arguments.size(); ++i)
+    arguments.emplace(trial.joint[trial.joint.inputs()[i]].As<ir::InputAttr>().name, trial.arguments[i]);
+  std::vector<double> tolerance(trial.reference.size());
+  for (int draw = 0; draw < draws; ++draw) {
+    Random random(static_cast<uint64_t>(draw) + 1);
+    auto move = [&](const std::string& name, Tensor& tensor) {
+      if (!name.starts_with("tape") && !name.starts_with("packed")) return;
+      for (double& value : tensor.values) value += (random.Uniform(-1, 1) < 0 ? -1 : 1) * StorageRoundoff(value, store);
+    };
+    Values values = arguments;
+    InterpretInto(programs.pack, trial.sizes, values, move);
+    InterpretInto(programs.forward, trial.sizes, values, move);
+    InterpretInto(programs.backward, trial.sizes, values, [](const std::string&, Tensor&) {});
+    for (size_t k = 0; k < trial.reference.size(); ++k) {
+      const Tensor& moved = values.at(trial.joint.outputs()[k].name);
+      tolerance[k] = std::max(tolerance[k], 2 * LargestDifference(moved.values, trial.reference[k].values));
+    }
+  }
+  return tolerance;
+}
+
 }  // namespace
 
-Trial MakeTrial(const ir::Graph& graph, ir::Bindings sizes, uint64_t seed) {
+Trial MakeTrial(const ir::Graph& graph, ir::Bindings sizes, uint64_t seed, Storage store) {
   Trial trial{.primal = graph, .sizes = std::move(sizes)};
   int time_axes = 0;
   for (const std::string& axis : ir::SymbolicAxes(graph)) {
@@ -219,7 +265,7 @@ Trial MakeTrial(const ir::Graph& graph, ir::Bindings sizes, uint64_t seed) {
   Random random(seed);
   for (ir::NodeId id : trial.joint.inputs()) {
     Tensor tensor = Tensor::Filled(ir::Extents(trial.joint.type(id).shape, trial.sizes), 0);
-    for (double& value : tensor.values) value = DrawElement(random, trial.joint[id]);
+    for (double& value : tensor.values) value = DrawElement(random, trial.joint[id], store);
     trial.arguments.push_back(std::move(tensor));
   }
   trial.reference = ir::Interpret(trial.joint, trial.sizes, trial.arguments);
@@ -268,7 +314,7 @@ std::vector<double> UnrolledErrors(const Trial& trial) {
   return errors;
 }
 
-std::expected<CompiledErrors, Error> ErrorsOf(const Program& program, const Trial& trial) {
+std::expected<CompiledErrors, Error> ErrorsOf(const Program& program, const Trial& trial, Storage store) {
   Session session(program);
   if (auto done = SetArguments(session, trial); !done) return std::unexpected(done.error());
   if (auto done = session.Forward(); !done) return std::unexpected(done.error());
@@ -276,8 +322,15 @@ std::expected<CompiledErrors, Error> ErrorsOf(const Program& program, const Tria
 
   constexpr int kDraws = 3, kMoreDraws = 40;
   const double unit = UnitRoundoff(program.element() == ElementType::kF32 ? Precision::kF32 : Precision::kF64);
-  CompiledErrors result;
-  result.tolerances = RoundoffTolerance(trial.joint, trial.sizes, trial.arguments, trial.reference, unit, kDraws);
+  auto tolerances = [&](int draws) {
+    std::vector<double> all =
+        RoundoffTolerance(trial.joint, trial.sizes, trial.arguments, trial.reference, unit, draws);
+    if (store == Storage::kSame) return all;
+    const std::vector<double> of_storage = StorageTolerance(trial, store, draws);
+    for (size_t k = 0; k < all.size(); ++k) all[k] += of_storage[k];
+    return all;
+  };
+  CompiledErrors result{.errors = {}, .tolerances = tolerances(kDraws)};
   bool within = true;
   for (size_t k = 0; k < trial.reference.size(); ++k) {
     auto values = session.Get(trial.joint.outputs()[k].name);
@@ -286,8 +339,7 @@ std::expected<CompiledErrors, Error> ErrorsOf(const Program& program, const Tria
     within = within && result.errors[k] <= result.tolerances[k];
   }
   // A value that stands next to a kink or a step crosses it in few of the draws: look again before calling it an error.
-  if (!within)
-    result.tolerances = RoundoffTolerance(trial.joint, trial.sizes, trial.arguments, trial.reference, unit, kMoreDraws);
+  if (!within) result.tolerances = tolerances(kMoreDraws);
   for (size_t k = 0; k < trial.reference.size(); ++k) {
     double scale = Largest(trial.reference[k]);
     result.errors[k] = Relative(result.errors[k], scale);
@@ -299,16 +351,16 @@ std::expected<CompiledErrors, Error> ErrorsOf(const Program& program, const Tria
 bool GradcheckReport::passed() const { return std::ranges::all_of(rows, &GradcheckRow::passed); }
 
 std::expected<GradcheckReport, Error> Gradcheck(const ir::Graph& graph, const GradcheckOptions& options) {
-  auto program = CompileToMemory(graph, {.precision = options.precision});
+  auto program = CompileToMemory(graph, {.precision = options.precision, .store = options.store});
   if (!program) return std::unexpected(program.error());
 
-  const Trial trial = MakeTrial(graph, options.sizes, options.seed);
+  const Trial trial = MakeTrial(graph, options.sizes, options.seed, options.store);
   const std::vector<double> differences = FiniteDifferenceErrors(trial, options.elements, options.seed);
   const std::vector<double> unrolled = UnrolledErrors(trial);
-  auto compiled = ErrorsOf(*program, trial);
+  auto compiled = ErrorsOf(*program, trial, options.store);
   if (!compiled) return std::unexpected(compiled.error());
 
-  GradcheckReport report{.precision = options.precision, .seed = options.seed};
+  GradcheckReport report{.precision = options.precision, .store = options.store, .seed = options.seed};
   for (size_t k = 0; k < trial.reference.size(); ++k) {
     GradcheckRow row{.name = trial.joint.outputs()[k].name, .elements = trial.reference[k].size()};
     row.compiled = compiled->errors[k];
@@ -328,7 +380,10 @@ std::expected<GradcheckReport, Error> Gradcheck(const ir::Graph& graph, const Gr
 std::string PrintReport(const GradcheckReport& report) {
   size_t width = 8;
   for (const GradcheckRow& row : report.rows) width = std::max(width, row.name.size());
-  const std::string_view precision = report.precision == Precision::kF32 ? "f32" : "f64";
+  const std::string_view precision = report.store == Storage::kBf16        ? "bf16"
+                                     : report.store == Storage::kF16       ? "f16"
+                                     : report.precision == Precision::kF32 ? "f32"
+                                                                           : "f64";
   auto number = [](std::optional<double> value) { return value ? fmt::format("{:.1e}", *value) : std::string("-"); };
   std::string text = fmt::format("{:<{}} {:>9} {:>19} {:>10} {:>13} {:>10}\n", "tensor", width, "elements",
                                  "finite differences", "unrolled", fmt::format("compiled {}", precision), "tolerance");

@@ -8,6 +8,10 @@
 //   the unrolled program            Vjp of straight lines, knowing nothing of `scan`
 //   compiled code                   outputs and gradients, within what rounding explains (roundoff.h)
 //
+// A program with weights and tape in 16 bits is given weights that are such numbers, so that its outputs are those of
+// f32. Its gradients also differ by what rounding the tape does: the forward and backward parts are interpreted with
+// every taped value moved by its rounding error, up or down.
+//
 // Errors are relative to the largest element of a tensor.
 //
 //   auto report = recurve::Gradcheck(graph, {.seed = 1});
@@ -41,8 +45,8 @@ struct Trial {
 
 // Draws a trial. `sizes` bind symbolic axes; those that are left out become 2 for `B` and 4, 3, 4, 3, ... for the
 // others. Parameters come from their distributions, those that start at one number from around it; all are numbers of
-// f32.
-Trial MakeTrial(const ir::Graph& graph, ir::Bindings sizes, uint64_t seed);
+// f32, parameters also of the storage.
+Trial MakeTrial(const ir::Graph& graph, ir::Bindings sizes, uint64_t seed, Storage store = Storage::kSame);
 
 // The largest error of each gradient (beside `wrt`) against five-point central differences, in one random direction
 // and at up to `elements` elements. A kink or a jump of the program within a step spoils that step only, so four steps
@@ -57,13 +61,15 @@ struct CompiledErrors {
   std::vector<double> errors;
   std::vector<double> tolerances;
 };
-// Fails when the program lacks an entry or a tensor.
-std::expected<CompiledErrors, Error> ErrorsOf(const Program& program, const Trial& trial);
+// `store` is what the program was compiled with. Fails when the program lacks an entry or a tensor.
+std::expected<CompiledErrors, Error> ErrorsOf(const Program& program, const Trial& trial,
+                                              Storage store = Storage::kSame);
 
 struct GradcheckOptions {
   ir::Bindings sizes;
   uint64_t seed = 1;
   Precision precision = Precision::kF32;  // of the compiled code; everything else is double
+  Storage store = Storage::kSame;         // likewise
   int elements = 64;                      // compared by finite differences, per argument
 };
 
@@ -78,6 +84,7 @@ struct GradcheckRow {
 struct GradcheckReport {
   std::vector<GradcheckRow> rows;  // outputs, then gradients
   Precision precision = Precision::kF32;
+  Storage store = Storage::kSame;
   uint64_t seed = 0;
   bool passed() const;
 };

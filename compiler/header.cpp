@@ -171,9 +171,19 @@ class HeaderPrinter {
         "buffer",
         RECURVE_ALIGNMENT);
     Line(" * that one of them writes.");
+    switch (program_.store) {
+      case Storage::kSame: break;
+      case Storage::kBf16: StorageNote("bf16"); break;
+      case Storage::kF16: StorageNote("f16"); break;
+    }
     Example();
     ParameterTable();
     Line(" */\n");
+  }
+
+  void StorageNote(std::string_view storage) {
+    Line(" * Packed weights and the tape hold {}, rounded to nearest; arithmetic and all other buffers are of {}.",
+         storage, ElementType());
   }
 
   void Example() {

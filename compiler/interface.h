@@ -26,6 +26,13 @@ struct PlanChoices {
 enum class Precision : uint8_t { kF32, kF64 };
 inline int ElementBytes(Precision precision) { return precision == Precision::kF32 ? 4 : 8; }
 
+// How packed weights and the tape are stored: like all else, or in 16 bits beside f32 arithmetic (lane_storage.h).
+// Parameters as arguments, biases, states and what a step computes keep the program's precision.
+enum class Storage : uint8_t { kSame, kBf16, kF16 };
+inline int StoredBytes(Storage storage, Precision precision) {
+  return storage == Storage::kSame ? ElementBytes(precision) : 2;
+}
+
 struct Slot {
   std::string name;  // as in the graph, e.g. "encoder.W"; C names replace every other character by `_`
   recurve_slot_kind kind = RECURVE_SLOT_INPUT;
@@ -44,9 +51,10 @@ struct ProgramInterface {
   std::string name;
   std::string target;  // triple and cpu, for people
   Precision precision = Precision::kF32;
+  Storage store = Storage::kSame;  // of packed weights and tape
   std::vector<std::string> axes;
-  size_t packed_bytes = 0;
-  bool has_tape = false;  // NAME_tape_bytes exists
+  size_t packed_bytes = 0;  // as stored
+  bool has_tape = false;    // NAME_tape_bytes exists
   std::vector<EntryInterface> entries;
   // The model extents that the program was compiled for, e.g. {"H", 8}; constants of the C header.
   std::vector<std::pair<std::string, int64_t>> extents;

@@ -23,6 +23,7 @@ struct LaneShape {
   int element_bytes = 4;           // 4: float, 8: double
   int width = 8;                   // lanes in a vector; 1 is a scalar
   bool fused_multiply_add = true;  // false: llvm.fmuladd, where the target has no fused instruction
+  bool half_conversions = false;   // fpext from and fptrunc to f16 are instructions and not calls
 };
 
 class LaneBuilder;

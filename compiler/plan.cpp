@@ -14,9 +14,7 @@
 namespace recurve {
 namespace {
 
-constexpr int64_t kAlignElements = 16;  // RECURVE_ALIGNMENT in the smallest elements
-
-int64_t AlignUp(int64_t elements) { return (elements + kAlignElements - 1) / kAlignElements * kAlignElements; }
+int64_t AlignUp(int64_t bytes) { return (bytes + RECURVE_ALIGNMENT - 1) / RECURVE_ALIGNMENT * RECURVE_ALIGNMENT; }
 
 bool IsTape(const std::string& output) {
   return output.starts_with("tape") && output.size() > 4 &&
@@ -122,6 +120,7 @@ class EntryPlanner {
       if (entry_.name == "forward" && IsTape(output.name)) {
         buffer.place = Place::kTape;
         buffer.guard = GuardOf(shape);
+        buffer.storage = plan_.store;
         buffer.tape_region = static_cast<int>(plan_.tape.size());
         plan_.tape.push_back(buffer);
       } else if (entry_.name == "pack") {
@@ -222,25 +221,26 @@ class EntryPlanner {
 
 // Fixes the layout of the packed buffer: values that `pack` computes, then panels.
 void LayOutPacked(Plan& plan) {
-  int64_t offset = 0;
+  int64_t offset = 0;  // bytes
   for (EntryPlan& entry : plan.entries) {
     if (entry.name != "pack") continue;
     for (Buffer& buffer : entry.buffers) {
       if (buffer.place != Place::kPacked) continue;
-      buffer.packed_offset = offset;
-      offset += AlignUp(buffer.size.factor);
+      buffer.packed_offset_bytes = offset;
+      offset += AlignUp(buffer.size.factor * plan.BytesOf(buffer));
       for (EntryPlan& other : plan.entries) {
         for (Buffer& reader : other.buffers) {
-          if (reader.place == Place::kPacked && reader.name == buffer.name) reader.packed_offset = buffer.packed_offset;
+          if (reader.place == Place::kPacked && reader.name == buffer.name)
+            reader.packed_offset_bytes = buffer.packed_offset_bytes;
         }
       }
     }
   }
   for (Panels& panels : plan.panels) {
-    panels.offset = offset;
-    offset += AlignUp(panels.blocks() * panels.block_elements());
+    panels.offset_bytes = offset;
+    offset += AlignUp(panels.blocks() * panels.block_elements() * StoredBytes(panels.format.storage, plan.precision));
   }
-  plan.packed_elements = offset;
+  plan.packed_bytes = offset;
 }
 
 }  // namespace
@@ -258,12 +258,12 @@ bool Panels::SameLayout(const Panels& other) const {
     return a.source_name == b.source_name && a.source.offset == b.source.offset && a.source.axes == b.source.axes;
   };
   return units == other.units && depth == other.depth && lanes == other.lanes && vectors == other.vectors &&
-         chunks == other.chunks && std::ranges::equal(groups, other.groups, same_source);
+         chunks == other.chunks && format == other.format && std::ranges::equal(groups, other.groups, same_source);
 }
 
 Plan MakePlan(const std::string& name, std::vector<EntryGraph> entries, Precision precision, const TargetFacts& machine,
-              const PlanChoices& choices) {
-  Plan plan{.name = name, .precision = precision, .machine = machine, .choices = choices};
+              const PlanChoices& choices, Storage store) {
+  Plan plan{.name = name, .precision = precision, .store = store, .machine = machine, .choices = choices};
   for (const EntryGraph& entry : entries) {
     for (std::string& axis : ir::SymbolicAxes(entry.graph)) {
       if (std::ranges::find(plan.axes, axis) == plan.axes.end()) plan.axes.push_back(std::move(axis));
@@ -279,8 +279,9 @@ ProgramInterface InterfaceOf(const Plan& plan, const std::string& target) {
   ProgramInterface program{.name = plan.name,
                            .target = target,
                            .precision = plan.precision,
+                           .store = plan.store,
                            .axes = plan.axes,
-                           .packed_bytes = static_cast<size_t>(plan.packed_elements) * ElementBytes(plan.precision)};
+                           .packed_bytes = static_cast<size_t>(plan.packed_bytes)};
   for (const EntryPlan& entry : plan.entries) {
     program.has_tape |= entry.name == "backward";
     program.entries.push_back({entry.name, entry.slots});

@@ -50,10 +50,11 @@ struct Buffer {
   int slot = -1;          // kSlot: index into the entry's slots
   bool is_index = false;  // int32 elements
   bool zero_if_null = false;
-  bool spare_if_null = false;  // a null slot is replaced by workspace of the same size
-  int64_t packed_offset = 0;   // kPacked: elements from the start of the packed buffer
-  int tape_region = -1;        // kTape: index into Plan::tape
-  Size size;                   // elements
+  bool spare_if_null = false;        // a null slot is replaced by workspace of the same size
+  int64_t packed_offset_bytes = 0;   // kPacked: from the start of the packed buffer
+  int tape_region = -1;              // kTape: index into Plan::tape
+  Storage storage = Storage::kSame;  // of its elements; in 16 bits only on the tape
+  Size size;                         // elements
   Size guard{0, {}};  // elements reserved before and after: one time step of a stacked value, so that a carry can
                       // live in the same memory shifted by one step
 };
@@ -118,6 +119,17 @@ struct PanelGroup {
   View source;              // axes {depth, units}; `buffer` is that of the entry it was planned in, then that of `pack`
 };
 
+// How the numbers of a panel stand in memory. `pairs`, for bf16: columns 2i and 2i + 1 of a chunk share 32-bit words,
+// the first in the lower halves, so that one load, a shift and a mask yield two vectors of f32 where widening them one
+// by one takes twice as many operations. A last column without a partner stands alone.
+struct PanelFormat {
+  Storage storage = Storage::kSame;
+  bool pairs = false;
+
+  bool IsPaired(int column, int columns) const { return pairs && (column | 1) < columns; }
+  bool operator==(const PanelFormat&) const = default;
+};
+
 // A panel set: weights of several column groups, rearranged by `pack`.
 //   layout: for each block of units, for each chunk of columns: [depth][chunk columns][lanes], zero-padded
 struct Panels {
@@ -127,7 +139,8 @@ struct Panels {
   int lanes = 1;
   int vectors = 1;          // of units in a block
   std::vector<int> chunks;  // columns (vectors) of each register tile; they sum to groups * vectors
-  int64_t offset = 0;       // elements from the start of the packed buffer
+  PanelFormat format;
+  int64_t offset_bytes = 0;  // from the start of the packed buffer
 
   int columns() const { return static_cast<int>(groups.size()) * vectors; }
   int64_t blocks() const { return (units + int64_t{lanes} * vectors - 1) / (int64_t{lanes} * vectors); }
@@ -241,16 +254,20 @@ struct EntryPlan {
 struct Plan {
   std::string name;
   Precision precision = Precision::kF32;
+  Storage store = Storage::kSame;  // of panels and tape
   TargetFacts machine;
   PlanChoices choices;
   std::vector<std::string> axes;
   std::vector<Panels> panels;
-  int64_t packed_elements = 0;
+  int64_t packed_bytes = 0;
   std::vector<Buffer> tape;  // regions in order
   std::vector<EntryPlan> entries;
 
   // The index of such a panel set, which is added unless the plan has it already.
   int AddPanels(Panels wanted);
+  int BytesOf(const Buffer& buffer) const {  // of an element
+    return buffer.is_index ? 4 : StoredBytes(buffer.storage, precision);
+  }
 };
 
 // One entry to plan.
@@ -262,8 +279,10 @@ struct EntryGraph {
 // Plans the entries of one program. `pack` comes last and its outputs are the `packedN` inputs of the others.
 //   forward   outputs tapeN go to the tape        backward   inputs tapeN come from it
 //   step      an output NAMET is written over the input NAME0, which becomes one slot NAME
+// `store` other than kSame wants f32. Nothing but `backward` reads what is then rounded on the tape: `forward` keeps
+// what it needs itself, the carries above all, in full beside it.
 Plan MakePlan(const std::string& name, std::vector<EntryGraph> entries, Precision precision, const TargetFacts& machine,
-              const PlanChoices& choices = {});
+              const PlanChoices& choices = {}, Storage store = Storage::kSame);
 
 // Text for people: buffers, statements, kernels, tiles, and why.
 std::string PrintPlan(const Plan& plan);

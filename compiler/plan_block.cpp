@@ -243,11 +243,25 @@ void BlockPlanner::SendTo(NodeId id, const View& destination) {
   }
 }
 
-// The value's place: its first fitting destination, or workspace.
+// The value's place: its first fitting destination, or workspace. A destination in fewer bits than the arithmetic is
+// none for a value that is read or that its kernel adds to; it gets a rounded copy.
 View BlockPlanner::Place(NodeId id, bool dense, Size guard) {
   std::vector<View>& wanted = destinations_[id];
-  auto usable = std::ranges::find_if(wanted, [&](const View& view) { return !dense || IsDense(view); });
   const Node& node = graph_[id];
+  bool is_read = false;
+  for (NodeId other = id + 1; other < graph_.size(); ++other) {
+    const std::vector<NodeId>& args = graph_[other].args;
+    is_read |= std::ranges::find(args, id) != args.end();
+  }
+  bool may_round = !is_read && (schedule_.form(id) == Form::kResult || schedule_.form(id) == Form::kCopy);
+  auto find = [&](bool rounded) {
+    return std::ranges::find_if(wanted, [&](const View& view) {
+      bool rounds = context_.entry->buffers[view.buffer].storage != Storage::kSame;
+      return rounds == rounded && (!dense || IsDense(view));
+    });
+  };
+  auto usable = find(false);
+  if (usable == wanted.end() && may_round) usable = find(true);
   std::string name = node.label.empty() ? fmt::format("{}{}", ir::Name(node.op), id) : node.label;
   if (usable == wanted.end()) return views_[id] = context_.AddWorkspace(name, node.type.shape, guard);
   View view = *usable;
@@ -307,7 +321,9 @@ void BlockPlanner::PlaceScan(NodeId id) {
     others.clear();
   }
   scan.PlaceCarries(context_);
-  for (int i = 0; i < attr.carries; ++i) StoreTo(node.args[i], scan.InitialView(i));
+  for (int i = 0; i < attr.carries; ++i) {
+    for (const View& view : scan.InitialViews(i)) StoreTo(node.args[i], view);
+  }
   for (NodeId result = id + 1; result < graph_.size(); ++result) {
     if (graph_[result].op != Op::kScanResult || graph_[result].args[0] != id) continue;
     int index = graph_[result].As<ir::ResultAttr>().index;
@@ -667,12 +683,14 @@ void BlockPlanner::Finish(Draft& draft) {
     kernel.step_rows.axes.erase(std::ranges::find(kernel.step_rows.axes, *draft.chunk_time));
   }
   for (size_t i = 0; i < kernel.products.size(); ++i) {
-    kernel.products[i].panels = context_.plan->AddPanels({.groups = draft.groups[i],
-                                                          .units = units,
-                                                          .depth = draft.groups[i][0].source.axes[0].extent.extent,
-                                                          .lanes = tiling.lanes,
-                                                          .vectors = tiling.vectors,
-                                                          .chunks = tiling.chunks[i]});
+    kernel.products[i].panels =
+        context_.plan->AddPanels({.groups = draft.groups[i],
+                                  .units = units,
+                                  .depth = draft.groups[i][0].source.axes[0].extent.extent,
+                                  .lanes = tiling.lanes,
+                                  .vectors = tiling.vectors,
+                                  .chunks = tiling.chunks[i],
+                                  .format = ChooseFormat(context_.plan->machine, context_.plan->store)});
   }
   if (kernel.label.empty()) {
     for (const LaneStore& store : kernel.stores) {

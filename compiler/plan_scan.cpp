@@ -7,26 +7,33 @@
 namespace recurve {
 
 void ScanPlan::AddStack(int output, const View& view, const std::vector<Buffer>& buffers) {
-  bool guarded = buffers[view.buffer].guard.factor != 0 && view.offset.empty();
-  stacks_.push_back({output, view, guarded});
+  const Buffer& buffer = buffers[view.buffer];
+  bool guarded = buffer.guard.factor != 0 && view.offset.empty();
+  stacks_.push_back({output, view, guarded, buffer.storage != Storage::kSame});
 }
 
 void ScanPlan::PlaceCarries(EntryContext& context) {
   const ir::Graph& body = *attr_->body;
   for (int i = 0; i < attr_->carries; ++i) {
     ir::NodeId before = body.inputs()[i], after = body.outputs()[i].node;
-    Carry carry{.ring = true, .shift = attr_->reverse ? 1 : 0};
+    Carry carry{.slots = {.ring = true, .shift = attr_->reverse ? 1 : 0}};
     for (Stack& stack : stacks_) {
       ir::NodeId value = body.outputs()[stack.output].node;
       if (!stack.guarded || stack.is_carry || (value != before && value != after)) continue;
+      Slots slots{.view = stack.view, .shift = value == before ? 0 : -Direction()};
+      if (stack.rounds && value == before) {
+        carry.copies.push_back(std::move(slots));
+      } else if (!stack.rounds && carry.slots.ring) {
+        carry.slots = std::move(slots);
+      } else {
+        continue;
+      }
       stack.is_carry = true;
-      carry = {stack.view, false, value == before ? 0 : -Direction()};
-      break;
     }
-    if (carry.ring) {
+    if (carry.slots.ring) {
       ir::Shape slots = body.type(before).shape;
       slots.insert(slots.begin(), 2);
-      carry.slots = context.AddWorkspace(body[before].label, slots);
+      carry.slots.view = context.AddWorkspace(body[before].label, slots);
     }
     carries_.push_back(std::move(carry));
   }
@@ -40,18 +47,21 @@ std::vector<int> ScanPlan::StackBuffers() const {
 
 std::vector<int> ScanPlan::CarryBuffers() const {
   std::vector<int> buffers;
-  for (const Carry& carry : carries_) buffers.push_back(carry.slots.buffer);
+  for (const Carry& carry : carries_) {
+    buffers.push_back(carry.slots.view.buffer);
+    for (const Slots& copy : carry.copies) buffers.push_back(copy.view.buffer);
+  }
   return buffers;
 }
 
 // The slot of step t, `steps` steps on.
-OffsetTerm ScanPlan::SlotOfLoop(const Carry& carry, int64_t steps) const {
-  return {.loop = loop_, .shift = carry.shift + steps * Direction(), .ring = carry.ring};
+View ScanPlan::SlotOfLoop(const Slots& slots, int64_t steps) const {
+  return IndexFirst(slots.view, {.loop = loop_, .shift = slots.shift + steps * Direction(), .ring = slots.ring});
 }
 
 // The slot of step 0 or of step T - 1, `steps` steps on.
-OffsetTerm ScanPlan::SlotOfEnd(const Carry& carry, bool last, int64_t steps) const {
-  OffsetTerm term{.shift = carry.shift + steps * Direction(), .ring = carry.ring};
+View ScanPlan::SlotOfEnd(const Slots& slots, bool last, int64_t steps) const {
+  OffsetTerm term{.shift = slots.shift + steps * Direction(), .ring = slots.ring};
   if (last) {
     term.shift -= 1;
     if (attr_->time.is_constant()) {
@@ -60,22 +70,22 @@ OffsetTerm ScanPlan::SlotOfEnd(const Carry& carry, bool last, int64_t steps) con
       term.shift_axis = attr_->time.axis;
     }
   }
-  return term;
+  return IndexFirst(slots.view, std::move(term));
 }
 
-View ScanPlan::InitialView(int i) const {
-  return IndexFirst(carries_[i].slots, SlotOfEnd(carries_[i], attr_->reverse, 0));
+std::vector<View> ScanPlan::InitialViews(int i) const {
+  std::vector<View> views{SlotOfEnd(carries_[i].slots, attr_->reverse, 0)};
+  for (const Slots& copy : carries_[i].copies) views.push_back(SlotOfEnd(copy, attr_->reverse, 0));
+  return views;
 }
 
-View ScanPlan::FinalView(int i) const {
-  return IndexFirst(carries_[i].slots, SlotOfEnd(carries_[i], !attr_->reverse, 1));
-}
+View ScanPlan::FinalView(int i) const { return SlotOfEnd(carries_[i].slots, !attr_->reverse, 1); }
 
 TimeLoop ScanPlan::PlanBody(EntryContext& context, const std::vector<View>& operands) const {
   std::vector<View> inputs;
   for (int i = 0; i < static_cast<int>(operands.size()); ++i) {
     if (i < attr_->carries) {
-      inputs.push_back(IndexFirst(carries_[i].slots, SlotOfLoop(carries_[i], 0)));
+      inputs.push_back(SlotOfLoop(carries_[i].slots, 0));
     } else if (i < attr_->carries + attr_->sequences) {
       inputs.push_back(IndexFirst(operands[i], {.loop = loop_}));
     } else {
@@ -84,7 +94,8 @@ TimeLoop ScanPlan::PlanBody(EntryContext& context, const std::vector<View>& oper
   }
   std::vector<std::vector<View>> destinations(attr_->body->outputs().size());
   for (int i = 0; i < attr_->carries; ++i) {
-    destinations[i].push_back(IndexFirst(carries_[i].slots, SlotOfLoop(carries_[i], 1)));
+    destinations[i].push_back(SlotOfLoop(carries_[i].slots, 1));
+    for (const Slots& copy : carries_[i].copies) destinations[i].push_back(SlotOfLoop(copy, 1));
   }
   for (const Stack& stack : stacks_) {
     if (!stack.is_carry) destinations[stack.output].push_back(IndexFirst(stack.view, {.loop = loop_}));

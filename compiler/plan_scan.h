@@ -3,6 +3,9 @@
 // A carry is read from one slot and written to the next. When a stacked value is the carry before or after the step,
 // the slots are that stack itself, shifted by one step where it is the one before (the guard around a stack holds the
 // slot that sticks out): the tape then costs no copy. Any other carry alternates between two slots.
+//
+// A stack in 16 bits is never read by the scan, whose carries would lose their digits. One that keeps the carry before
+// the step is a copy of its slots: it gets every new value, a step later, beside the two that take turns.
 
 #ifndef RECURVE_COMPILER_PLAN_SCAN_H_
 #define RECURVE_COMPILER_PLAN_SCAN_H_
@@ -23,7 +26,8 @@ class ScanPlan {
   // Gives every carry its slots; call after the last AddStack.
   void PlaceCarries(EntryContext& context);
 
-  View InitialView(int carry) const;
+  // Where the carry's initial value goes: its slot, and those of its copies.
+  std::vector<View> InitialViews(int carry) const;
   View FinalView(int carry) const;
 
   // The buffers that its steps write; those whose slots are carries may be used a step beyond either end.
@@ -40,17 +44,22 @@ class ScanPlan {
     int output;
     View view;
     bool guarded;           // a step before and after it may be used
+    bool rounds;            // stored in fewer bits than computed
     bool is_carry = false;  // the slots of a carry, which its stores fill
   };
-  struct Carry {
-    View slots;         // first axis: the slot
+  struct Slots {
+    View view;          // first axis: the slot
     bool ring = false;  // two slots in turn
     int64_t shift = 0;  // step t reads slot t + shift
   };
+  struct Carry {
+    Slots slots;
+    std::vector<Slots> copies;  // written like `slots`, never read
+  };
 
   int64_t Direction() const { return attr_->reverse ? -1 : 1; }
-  OffsetTerm SlotOfLoop(const Carry& carry, int64_t steps) const;
-  OffsetTerm SlotOfEnd(const Carry& carry, bool last, int64_t steps) const;
+  View SlotOfLoop(const Slots& slots, int64_t steps) const;
+  View SlotOfEnd(const Slots& slots, bool last, int64_t steps) const;
 
   const ir::ScanAttr* attr_;
   int loop_;

@@ -17,6 +17,16 @@ std::string Text(const Size& size) {
   return text;
 }
 
+// " in bf16" where that is not the precision of the arithmetic.
+const char* Text(Storage storage) {
+  switch (storage) {
+    case Storage::kSame: return "";
+    case Storage::kBf16: return " in bf16";
+    case Storage::kF16: return " in f16";
+  }
+  return "";
+}
+
 class PlanPrinter {
  public:
   PlanPrinter(const Plan& plan, const EntryPlan& entry, std::string* out) : plan_(plan), entry_(entry), out_(*out) {}
@@ -48,7 +58,7 @@ class PlanPrinter {
       case Place::kTape: place = "tape"; break;
       case Place::kWorkspace: place = "workspace"; break;
     }
-    out_ += fmt::format("  buffer {}: {} {}{}\n", buffer.name, place, Text(buffer.size),
+    out_ += fmt::format("  buffer {}: {} {}{}{}\n", buffer.name, place, Text(buffer.size), Text(buffer.storage),
                         buffer.guard.factor == 0 ? "" : fmt::format(" with {} on either side", Text(buffer.guard)));
   }
 
@@ -144,8 +154,9 @@ std::string PrintPlan(const Plan& plan) {
                                 plan.machine.vector_bytes);
   for (size_t i = 0; i < plan.panels.size(); ++i) {
     const Panels& panels = plan.panels[i];
-    out += fmt::format("panels {}: {} blocks of [{} terms][{} columns][{} lanes] at {}\n", i, panels.blocks(),
-                       panels.depth, panels.columns(), panels.lanes, panels.offset);
+    out += fmt::format("panels {}: {} blocks of [{} terms][{} columns][{} lanes]{}{} at byte {}\n", i, panels.blocks(),
+                       panels.depth, panels.columns(), panels.lanes, Text(panels.format.storage),
+                       panels.format.pairs ? ", columns in pairs," : "", panels.offset_bytes);
   }
   for (const EntryPlan& entry : plan.entries) PlanPrinter(plan, entry, &out).Print();
   return out;

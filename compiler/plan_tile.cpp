@@ -45,6 +45,10 @@ int ChooseVectors(int64_t vectors_of_units, int most_groups) {
 
 }  // namespace
 
+PanelFormat ChooseFormat(const TargetFacts& machine, Storage store) {
+  return {store, store == Storage::kBf16 && machine.vector_registers >= 32};
+}
+
 Tiling ChooseTiling(const TargetFacts& machine, Precision precision, int64_t units, const std::vector<int>& groups) {
   Tiling tiling;
   tiling.lanes = machine.Lanes(ElementBytes(precision));

@@ -26,6 +26,9 @@ struct Tiling {
 // For `units` and products that have `groups` column groups each; without products a block is one vector.
 Tiling ChooseTiling(const TargetFacts& machine, Precision precision, int64_t units, const std::vector<int>& groups);
 
+// Pairs hold two more registers in a tile than its sums and factors, which is why they want many.
+PanelFormat ChooseFormat(const TargetFacts& machine, Storage store);
+
 }  // namespace recurve
 
 #endif  // RECURVE_COMPILER_PLAN_TILE_H_

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <memory>
 
 #include "ir/builder.h"
@@ -71,6 +72,26 @@ double RoundoffsOf(Op op) {
     case Op::kScanResult: return 0;
   }
   return 0;
+}
+
+// The numbers of a storage: `digits` binary ones, down to 2^least, in steps of 2^(least - digits + 1) below that.
+struct Format {
+  int digits, least;
+  double largest;
+};
+Format FormatOf(Storage storage) {
+  switch (storage) {
+    case Storage::kSame: break;
+    case Storage::kBf16: return {8, -126, 0x1.FEp127};
+    case Storage::kF16: return {11, -14, 65504};
+  }
+  return {53, -1022, std::numeric_limits<double>::max()};
+}
+
+// The distance between the storage's numbers around `value`.
+double SpacingAt(double value, const Format& format) {
+  int exponent = value == 0 ? format.least : std::max(std::ilogb(value), format.least);
+  return std::ldexp(1.0, exponent - format.digits + 1);
 }
 
 class Perturbation {
@@ -155,6 +176,20 @@ class Perturbation {
 }  // namespace
 
 double UnitRoundoff(Precision precision) { return precision == Precision::kF32 ? 0x1p-24 : 0x1p-53; }
+
+double RoundToStorage(double value, Storage storage) {
+  if (storage == Storage::kSame || !std::isfinite(value)) return value;
+  const Format format = FormatOf(storage);
+  const double spacing = SpacingAt(value, format);
+  const double rounded = std::nearbyint(value / spacing) * spacing;
+  return std::abs(rounded) > format.largest ? std::copysign(std::numeric_limits<double>::infinity(), value) : rounded;
+}
+
+double StorageRoundoff(double value, Storage storage) {
+  const double rounded = RoundToStorage(value, storage);
+  if (rounded == value || std::isnan(value)) return 0;
+  return std::isinf(rounded) ? rounded : SpacingAt(value, FormatOf(storage)) / 2;
+}
 
 Graph PerturbRoundoff(const Graph& graph, const ir::Bindings& bindings, double unit, uint64_t seed) {
   return Perturbation(bindings, unit, seed).Run(graph);

@@ -30,6 +30,13 @@ namespace recurve {
 // Half the distance from 1 to the next number of the precision: 2^-24 or 2^-53.
 double UnitRoundoff(Precision precision);
 
+// The number of a 16-bit storage that is nearest to `value`, ties to even; infinite beyond the largest. kSame leaves
+// it.
+double RoundToStorage(double value, Storage storage);
+
+// What a 16-bit storage may move `value` by: nothing if it is one of its numbers, else half a unit in the last place.
+double StorageRoundoff(double value, Storage storage);
+
 // The graph in which every rounded value is moved by up to `unit` times its rounding error's size, in a direction
 // that depends on the value, the operation and `seed`. `bindings` give the lengths of sums over symbolic axes.
 ir::Graph PerturbRoundoff(const ir::Graph& graph, const ir::Bindings& bindings, double unit, uint64_t seed);

@@ -52,7 +52,8 @@ struct FactsRow {
   std::string_view family;  // llvm::Triple::getArchTypePrefix
   std::string_view features;
   int vector_bytes, vector_registers;
-  std::string_view vectors_of_f64, fused_multiply_add;  // features that mean yes; "" is always, "-" is never
+  // Features that mean yes; "" is always, "-" is never.
+  std::string_view vectors_of_f64, fused_multiply_add, half_conversions;
 };
 constexpr std::string_view kNever = "-";
 
@@ -61,25 +62,25 @@ constexpr std::string_view kNever = "-";
 // of 32-bit Arm and Helium have no doubles; a Cortex-M without Helium computes on 32 scalars. SVE has no constant
 // length.
 constexpr FactsRow kFacts[] = {
-    {"x86", "+avx512f,+64bit-mode", 64, 32, "", "+fma"},
-    {"x86", "+avx,+64bit-mode", 32, 16, "", "+fma"},
-    {"x86", "+sse2,+64bit-mode", 16, 16, "", "+fma"},
-    {"x86", "+avx", 32, 8, "", "+fma"},
-    {"x86", "+sse2", 16, 8, "", "+fma"},
-    {"aarch64", "+neon", 16, 32, "", ""},
-    {"riscv", "+zve32f,+zvl1024b", 128, 32, "+zve64d", ""},
-    {"riscv", "+zve32f,+zvl512b", 64, 32, "+zve64d", ""},
-    {"riscv", "+zve32f,+zvl256b", 32, 32, "+zve64d", ""},
-    {"riscv", "+zve32f,+zvl128b", 16, 32, "+zve64d", ""},
-    {"riscv", "+f", 0, 32, kNever, ""},
-    {"wasm", "+simd128", 16, 16, "", kNever},
-    {"arm", "+mve.fp", 16, 8, kNever, ""},
-    {"arm", "+neon", 16, 16, kNever, "+vfp4"},
-    {"arm", "+vfp2sp", 0, 32, kNever, "+vfp4d16sp"},
-    {"ppc", "+vsx", 16, 64, "", ""},
-    {"s390", "+vector-enhancements-1", 16, 32, "", ""},
-    {"loongarch", "+lasx", 32, 32, "", "+f"},
-    {"loongarch", "+lsx", 16, 32, "", "+f"},
+    {"x86", "+avx512f,+64bit-mode", 64, 32, "", "+fma", "+f16c"},
+    {"x86", "+avx,+64bit-mode", 32, 16, "", "+fma", "+f16c"},
+    {"x86", "+sse2,+64bit-mode", 16, 16, "", "+fma", "+f16c"},
+    {"x86", "+avx", 32, 8, "", "+fma", "+f16c"},
+    {"x86", "+sse2", 16, 8, "", "+fma", "+f16c"},
+    {"aarch64", "+neon", 16, 32, "", "", ""},
+    {"riscv", "+zve32f,+zvl1024b", 128, 32, "+zve64d", "", "+zvfhmin,+zfhmin"},
+    {"riscv", "+zve32f,+zvl512b", 64, 32, "+zve64d", "", "+zvfhmin,+zfhmin"},
+    {"riscv", "+zve32f,+zvl256b", 32, 32, "+zve64d", "", "+zvfhmin,+zfhmin"},
+    {"riscv", "+zve32f,+zvl128b", 16, 32, "+zve64d", "", "+zvfhmin,+zfhmin"},
+    {"riscv", "+f", 0, 32, kNever, "", "+zfhmin"},
+    {"wasm", "+simd128", 16, 16, "", kNever, kNever},
+    {"arm", "+mve.fp", 16, 8, kNever, "", kNever},
+    {"arm", "+neon", 16, 16, kNever, "+vfp4", kNever},
+    {"arm", "+vfp2sp", 0, 32, kNever, "+vfp4d16sp", "+fp16"},
+    {"ppc", "+vsx", 16, 64, "", "", kNever},
+    {"s390", "+vector-enhancements-1", 16, 32, "", "", kNever},
+    {"loongarch", "+lasx", 32, 32, "", "+f", kNever},
+    {"loongarch", "+lsx", 16, 32, "", "+f", kNever},
 };
 
 // Caches of a typical core, where the real ones cannot be asked.
@@ -138,6 +139,7 @@ TargetFacts FactsOf(const llvm::Triple& triple, const llvm::MCSubtargetInfo& sub
     facts.vector_registers = row.vector_registers;
     facts.vectors_of_f64 = has(row.vectors_of_f64);
     facts.fused_multiply_add = has(row.fused_multiply_add);
+    facts.half_conversions = has(row.half_conversions);
     break;
   }
   for (const CacheRow& row : kCaches) {

@@ -43,6 +43,7 @@ struct TargetFacts {
   int vector_registers = 16;  // how many of those, or of the scalar floating-point registers
   bool vectors_of_f64 = false;
   bool fused_multiply_add = false;  // llvm.fma is an instruction and not a call
+  bool half_conversions = false;    // and so are fpext from f16 and fptrunc to it
   int pointer_bits = 64;
   size_t l1_bytes = 0, l2_bytes = 0;  // data caches; 0: there is none
 

@@ -28,6 +28,13 @@ void AddPrecision(CLI::App& verb, Precision& precision) {
       ->default_str("f32");
 }
 
+void AddStorage(CLI::App& verb, Storage& store) {
+  AddChoice<Storage>(verb, "--store", store,
+                     {{"same", Storage::kSame}, {"bf16", Storage::kBf16}, {"f16", Storage::kF16}},
+                     "how packed weights and the tape are stored, beside f32 arithmetic")
+      ->default_str("same");
+}
+
 int Fail(const Error& error) {
   fmt::print(stderr, "recurve: {}\n", error.message);
   return kWorldFailed;

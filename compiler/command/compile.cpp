@@ -65,6 +65,7 @@ void AddCompile(CLI::App& app, int& exit_code) {
   CheckWords(*emit, {"object", "header", "assembly", "llvm"});
   emit->delimiter(',')->default_str("object,header");
   AddPrecision(*verb, options->compile.precision);
+  AddStorage(*verb, options->compile.store);
   verb->add_option("--target", options->compile.target.triple, "for another machine, e.g. aarch64-linux-gnu")
       ->type_name("TRIPLE");
   verb->add_option("--cpu", options->compile.target.cpu, "its processor, e.g. cortex-a72; `native` is this machine's")

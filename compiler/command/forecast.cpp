@@ -19,6 +19,7 @@ struct Options {
   ProgramArguments program;
   std::string weights, data, output, svg;
   size_t steps = 0;
+  Storage store = Storage::kSame;
   size_t order = 9;
 };
 
@@ -67,7 +68,7 @@ void PrintScores(const Forecasts& forecasts, size_t order) {
 }
 
 int Run(const Options& options) {
-  auto model = LoadTrainedModel(options.program, options.weights);
+  auto model = LoadTrainedModel(options.program, options.weights, options.store);
   if (!model) return model.error();
   auto series = ReadSeries(options.data);
   if (!series) return Fail(series.error());
@@ -131,6 +132,7 @@ void AddForecast(CLI::App& app, int& exit_code) {
   auto options = std::make_shared<Options>();
   AddProgramArguments(*verb, options->program);
   verb->add_option("--weights", options->weights, "what `recurve train --save` wrote")->required();
+  AddStorage(*verb, options->store);
   verb->add_option("--data", options->data, "the .csv file it was trained on, or one that goes on")->required();
   verb->add_option("--steps", options->steps, "time steps to look ahead, each prediction being fed back")
       ->capture_default_str();

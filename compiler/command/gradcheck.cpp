@@ -36,6 +36,7 @@ void AddGradcheck(CLI::App& app, int& exit_code) {
   auto options = std::make_shared<Options>();
   AddProgramArguments(*verb, options->program);
   AddPrecision(*verb, options->check.precision);
+  AddStorage(*verb, options->check.store);
   verb->add_option("--seed", options->check.seed, "draws arguments; the same seed gives the same ones")
       ->capture_default_str();
   verb->add_option("--size", options->sizes, "the size of a time axis or of the batch, e.g. --size T=9 --size B=3")
@@ -45,7 +46,9 @@ void AddGradcheck(CLI::App& app, int& exit_code) {
       ->capture_default_str();
   verb->footer(
       "Errors are relative to the largest element of a tensor. The tolerance of compiled code is what rounding\n"
-      "explains for this program. Exit code 1 if something disagrees.\n"
+      "explains for this program. Exit code 1 if something disagrees. With --store=bf16 or f16 parameters are drawn "
+      "as\n"
+      "such numbers, and the tolerance of gradients adds what rounding the tape explains.\n"
       "Examples:\n"
       "  recurve gradcheck frontend/library/lstm.cell lstm -D I=4 -D H=8\n"
       "  recurve gradcheck my.cell mine -D I=4 -D H=8 --type=f64 --seed=7 --size T=20");

@@ -18,10 +18,10 @@ std::string FormatExtents(const frontend::Extents& extents) {
 }
 
 std::expected<Program, int> CompileModel(const ProgramArguments& arguments, const frontend::Extents& extents,
-                                         Precision precision, bool trains) {
+                                         Precision precision, Storage store, bool trains) {
   auto graph = LoadGraph(arguments, extents);
   if (!graph) return std::unexpected(graph.error());
-  CompileOptions options{.precision = precision, .gradients = trains};
+  CompileOptions options{.precision = precision, .store = store, .gradients = trains};
   for (ir::NodeId id : graph->inputs()) {
     const auto& input = (*graph)[id].As<ir::InputAttr>();
     if (input.role == ir::Role::kParameter) options.wrt.push_back(input.name);
@@ -36,7 +36,8 @@ double TrainedModel::Number(const std::string& key, double otherwise) const {
   return text.empty() ? otherwise : std::strtod(text.c_str(), nullptr);
 }
 
-std::expected<TrainedModel, int> LoadTrainedModel(const ProgramArguments& arguments, const std::string& weights) {
+std::expected<TrainedModel, int> LoadTrainedModel(const ProgramArguments& arguments, const std::string& weights,
+                                                  Storage store) {
   auto file = ReadWeights(weights);
   if (!file) return std::unexpected(Fail(file.error()));
   // Those of the metadata first, so that the person's own replace them.
@@ -47,7 +48,7 @@ std::expected<TrainedModel, int> LoadTrainedModel(const ProgramArguments& argume
   auto extents = ParseExtents(definitions);
   if (!extents) return std::unexpected(Fail(extents.error()));
 
-  auto program = CompileModel(arguments, *extents, Precision::kF32, /*trains=*/false);
+  auto program = CompileModel(arguments, *extents, Precision::kF32, store, /*trains=*/false);
   if (!program) return std::unexpected(program.error());
   auto parameters = std::make_shared<Parameters>(*std::move(program));
   if (auto restored = Restore(*parameters, *file); !restored) return std::unexpected(Fail(restored.error()));

@@ -33,7 +33,7 @@ std::string FormatExtents(const frontend::Extents& extents);
 
 // Builds and compiles an entry for this machine; with gradients of its parameters if it is to be trained.
 std::expected<Program, int> CompileModel(const ProgramArguments& arguments, const frontend::Extents& extents,
-                                         Precision precision, bool trains);
+                                         Precision precision, Storage store, bool trains);
 
 struct TrainedModel {
   std::shared_ptr<Parameters> parameters;
@@ -42,7 +42,8 @@ struct TrainedModel {
   double Number(const std::string& key, double otherwise) const;
 };
 // Compiles the entry for the extents that the weights were trained with (`-D` overrides them) and restores the weights.
-std::expected<TrainedModel, int> LoadTrainedModel(const ProgramArguments& arguments, const std::string& weights);
+std::expected<TrainedModel, int> LoadTrainedModel(const ProgramArguments& arguments, const std::string& weights,
+                                                  Storage store);
 
 }  // namespace recurve::command
 

@@ -12,11 +12,12 @@ namespace {
 struct Options {
   ProgramArguments program;
   std::string weights;
+  Storage store = Storage::kSame;
   SampleOptions sample;
 };
 
 int Run(const Options& options) {
-  auto model = LoadTrainedModel(options.program, options.weights);
+  auto model = LoadTrainedModel(options.program, options.weights, options.store);
   if (!model) return model.error();
   const std::string_view stored = model->weights.Metadata(kVocabularyKey);
   if (stored.empty()) return Fail({fmt::format("`{}` was not trained on a text", options.weights)});
@@ -35,6 +36,7 @@ void AddSample(CLI::App& app, int& exit_code) {
   auto options = std::make_shared<Options>();
   AddProgramArguments(*verb, options->program);
   verb->add_option("--weights", options->weights, "what `recurve train --save` wrote")->required();
+  AddStorage(*verb, options->store);
   verb->add_option("--prompt", options->sample.prompt, "a text to continue");
   verb->add_option("--length", options->sample.length, "characters to write")->capture_default_str();
   verb->add_option("--temperature", options->sample.temperature,

@@ -127,6 +127,7 @@ void AddShow(CLI::App& app, int& exit_code) {
   dump->check(CLI::IsMember(passes).description(""))->type_name("PASS");
   verb->add_flag("--time", options->time, "how long stages and passes took, on standard error");
   AddPrecision(*verb, options->compile.precision);
+  AddStorage(*verb, options->compile.store);
   verb->footer(
       "Stages:\n"
       "  ast       as the parser understood it\n"

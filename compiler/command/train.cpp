@@ -32,6 +32,7 @@ struct Options {
   size_t batch = 16, length = 64;
   size_t threads = 1;
   Precision precision = Precision::kF32;
+  Storage store = Storage::kSame;
   TrainOptions train;
 };
 
@@ -96,7 +97,7 @@ int Run(Options options) {
         extents->try_emplace(kVocabularyExtent, static_cast<int64_t>(data->vocabulary));
     }
   }
-  auto program = CompileModel(options.program, *extents, options.precision, /*trains=*/true);
+  auto program = CompileModel(options.program, *extents, options.precision, options.store, /*trains=*/true);
   if (!program) return program.error();
   auto model = SequenceModel::Of(*program);
   if (!model) return Fail(model.error());
@@ -169,6 +170,7 @@ void AddTrain(CLI::App& app, int& exit_code) {
   verb->add_option("--seed", options->train.seed, "of the weights and the order of batches")->capture_default_str();
   verb->add_option("--threads", options->threads, "results are the same bits for any number")->capture_default_str();
   AddPrecision(*verb, options->precision);
+  AddStorage(*verb, options->store);
   verb->add_option("--save", options->train.save, "where the best weights go")->type_name("FILE.safetensors");
   verb->add_flag("--resume", options->train.resume, "go on from the checkpoint beside the saved weights");
   verb->footer(

@@ -83,9 +83,9 @@ class Agreement : public testing::TestWithParam<int> {
   static int Failures() { return testing::UnitTest::GetInstance()->current_test_info()->result()->total_part_count(); }
 };
 
-Trial TrialOf(const Subject& subject) {
+Trial TrialOf(const Subject& subject, Storage store = Storage::kSame) {
   const auto seed = static_cast<int64_t>(subject.seed);
-  return MakeTrial(subject.graph, {{"T", 1 + seed % 4}, {"B", 1 + seed % 7}}, subject.seed);
+  return MakeTrial(subject.graph, {{"T", 1 + seed % 4}, {"B", 1 + seed % 7}}, subject.seed, store);
 }
 
 // One line per argument that is further off than it may be.
@@ -150,11 +150,12 @@ TEST_P(Agreement, TextReadsBackAsItself) {
 }
 
 // Runs a compiled program on the subject's trial; returns what it is off by.
-std::vector<double> ExpectAgrees(const Subject& subject, const std::expected<Program, Error>& program) {
+std::vector<double> ExpectAgrees(const Subject& subject, const std::expected<Program, Error>& program,
+                                 Storage store = Storage::kSame) {
   EXPECT_TRUE(program) << program.error().message;
   if (!program) return {};
-  const Trial trial = TrialOf(subject);
-  auto compiled = ErrorsOf(*program, trial);
+  const Trial trial = TrialOf(subject, store);
+  auto compiled = ErrorsOf(*program, trial, store);
   EXPECT_TRUE(compiled) << compiled.error().message;
   if (!compiled) return {};
   ExpectWithin(OutputNames(trial.joint), compiled->errors, compiled->tolerances);
@@ -166,6 +167,13 @@ TEST_P(Agreement, CompiledInF64) {
     // Precision changes little in the generated code, so that a quarter of the cells tells.
     if (subject.seed / kShares % 4 == 0)
       ExpectAgrees(subject, CompileToMemory(subject.graph, {.precision = Precision::kF64, .plan = {.chunk_rows = 7}}));
+  });
+}
+
+TEST_P(Agreement, CompiledWithWeightsAndTapeInHalfTheBytes) {
+  ForEach([](const Subject& subject) {
+    const Storage store = subject.seed / kShares % 2 == 0 ? Storage::kBf16 : Storage::kF16;
+    ExpectAgrees(subject, CompileToMemory(subject.graph, {.store = store}), store);
   });
 }
 

@@ -73,6 +73,19 @@ TEST_P(SecondOrder, GradientOfTheGradientsNorm) {
   }
 }
 
+// Reverse scans in the forward part, products that read the tape: uses of it that first derivatives have not.
+TEST_P(SecondOrder, FromATapeInHalfTheBytes) {
+  const ir::Graph norm = SquaredNormOfGradient(LibraryCell(GetParam()));
+  const Trial trial = MakeTrial(norm, {{"T", 3}, {"B", 2}}, 17, Storage::kBf16);
+  auto program = CompileToMemory(norm, {.store = Storage::kBf16, .entries = {"forward", "backward"}});
+  ASSERT_TRUE(program) << program.error().message;
+  auto compiled = ErrorsOf(*program, trial, Storage::kBf16);
+  ASSERT_TRUE(compiled) << compiled.error().message;
+  for (size_t k = 0; k < compiled->errors.size(); ++k) {
+    EXPECT_LE(compiled->errors[k], compiled->tolerances[k]) << trial.joint.outputs()[k].name;
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Library, SecondOrder,
                          testing::Values("elman", "lstm", "gru", "gru_reset_before", "peephole_lstm", "layernorm_lstm",
                                          "mgu", "slstm", "mogrifier_lstm"),

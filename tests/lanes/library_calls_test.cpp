@@ -17,6 +17,7 @@
 #include <string>
 #include <vector>
 
+#include "compiler/lane_storage.h"
 #include "compiler/target.h"
 #include "tests/lanes/lane_kernel.h"
 
@@ -46,6 +47,12 @@ const Row kRows[] = {
 
 void EmitAllRows(llvm::Module& module, LaneShape shape) {
   for (ir::Op op : kElementwiseOps) EmitLaneKernel(module, std::string(ir::Name(op)), shape, RowFormula(op));
+  if (shape.element_bytes != 4) return;
+  for (Storage storage : {Storage::kBf16, Storage::kF16}) {
+    EmitLaneKernel(
+        module, storage == Storage::kBf16 ? "bf16" : "f16", shape,
+        [storage](LaneBuilder& lanes, Lane a, Lane, Lane) { return Widen(lanes, Narrow(a, storage), storage); });
+  }
 }
 
 // The symbols that an object file of the module, which `emit` fills, would ask a linker for.
@@ -91,7 +98,10 @@ TEST_P(LibraryCalls, NoFormulaMakesOne) {
   for (int bytes : {4, 8}) {
     if (bytes == 8 && !row.f64) continue;
     for (int width : row.vectors ? std::vector{1, 16 / bytes, 32 / bytes, 5} : std::vector{1}) {
-      LaneShape shape{.element_bytes = bytes, .width = width, .fused_multiply_add = row.fused_multiply_add};
+      LaneShape shape{.element_bytes = bytes,
+                      .width = width,
+                      .fused_multiply_add = row.fused_multiply_add,
+                      .half_conversions = target->facts().half_conversions};
       auto calls = UndefinedSymbols(*target, [&](llvm::Module& module) { EmitAllRows(module, shape); });
       EXPECT_TRUE(calls.empty()) << fmt::format("{} of {} bytes: {}", width, bytes, fmt::join(calls, " "));
     }
