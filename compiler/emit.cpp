@@ -212,6 +212,18 @@ class EntryEmitter {
   }
 
   void EmitTimeLoop(const TimeLoop& loop) {
+    if (loop.recurrence < 0) return EmitSteps(loop);
+    Value* rows = EmitSize(builder_, emit_.types, entry_.kernels[loop.recurrence].rows[0],
+                           [&](const std::string& axis) { return FrameWord(layout_.Axis(axis), emit_.types.size); });
+    Value* few = builder_.CreateICmpULE(rows, Word(loop.most_rows));
+    EmitIf(builder_, few, [&] {
+      EmitCall(loop.recurrence);
+      EmitBarrier(builder_, emit_.types, FrameWord(layout_.Team(), emit_.types.pointer));
+    });
+    EmitIf(builder_, builder_.CreateNot(few), [&] { EmitSteps(loop); });
+  }
+
+  void EmitSteps(const TimeLoop& loop) {
     Value* steps = loop.time.is_constant() ? static_cast<Value*>(Word(loop.time.extent))
                                            : FrameWord(layout_.Axis(loop.time.axis), emit_.types.size);
     auto body = [&](Value* time) {

@@ -97,6 +97,7 @@ KernelEmitter::KernelEmitter(EmitModule& emit, const FrameLayout& layout, const 
     innermost_loop_ = function_->getArg(static_cast<unsigned>(i) + 1);
     indices[loops[i]] = innermost_loop_;
   }
+  if (kernel.kind == KernelKind::kRecurrence) indices[kernel.recurrence.loop] = Word(0);  // `At` adds the step
   frame_.emplace(emit.types, layout, function_->getArg(0), std::move(indices), entry_end);
 }
 
@@ -106,6 +107,7 @@ llvm::Function* KernelEmitter::Emit() {
     case KernelKind::kReduce: EmitReduce(); break;
     case KernelKind::kProduct: EmitProduct(); break;
     case KernelKind::kScatter: EmitScatter(); break;
+    case KernelKind::kRecurrence: EmitRecurrence(); break;
   }
   builder_.CreateRetVoid();
   return function_;
@@ -120,6 +122,16 @@ Value* KernelEmitter::At(const View& view, const Indices& indices) {
     if (view.axes[i].stride.factor == 0) continue;
     Value* term = builder_.CreateMul(indices[i], frame_->SizeValue(view.axes[i].stride));
     offset = offset == nullptr ? term : builder_.CreateAdd(offset, term);
+  }
+  auto add = [&](Value* term) { offset = offset == nullptr ? term : builder_.CreateAdd(offset, term); };
+  for (const OffsetTerm& term : view.offset) {
+    if (time_ == nullptr || term.loop != kernel_.recurrence.loop) continue;
+    Value* steps = time_;
+    if (term.ring) {  // the slot of the step less that of step 0
+      Value* slot = builder_.CreateAnd(builder_.CreateAdd(time_, Word(term.shift)), Word(1));
+      steps = builder_.CreateSub(slot, Word(term.shift & 1));
+    }
+    add(builder_.CreateMul(steps, frame_->SizeValue(term.stride)));
   }
   if (offset == nullptr) return base;
   return builder_.CreateGEP(ElementOf(view), base, offset);
@@ -236,57 +248,54 @@ KernelEmitter::Row KernelEmitter::BeginRow(const Indices& indices) {
   return row;
 }
 
-// The values of every instruction for the first `valid` lanes from `unit` on.
-std::vector<Lane> KernelEmitter::RunProgram(LaneBuilder& lanes, const Row& row, Value* unit, int valid,
-                                            const SumLoader& sum) {
-  std::vector<Lane> values;
+// The value of instruction `i` for the first `valid` lanes from `unit` on, from those before it.
+Lane KernelEmitter::RunInstruction(LaneBuilder& lanes, const Row& row, Value* unit, int valid, const SumLoader& sum,
+                                   size_t i, const std::vector<Lane>& values) {
+  const LaneInstruction& instruction = kernel_.program[i];
   // unit + offset + lane, as 32-bit integers: vocabularies and widths are far smaller.
   auto unit_numbers = [&](int64_t offset) -> Value* {
     Value* first = builder_.CreateIntCast(builder_.CreateAdd(unit, Word(offset)), builder_.getInt32Ty(), true);
     if (lanes.shape().width == 1) return first;
     std::vector<llvm::Constant*> numbers;
-    for (int i = 0; i < lanes.shape().width; ++i) numbers.push_back(builder_.getInt32(static_cast<uint32_t>(i)));
+    for (int lane = 0; lane < lanes.shape().width; ++lane)
+      numbers.push_back(builder_.getInt32(static_cast<uint32_t>(lane)));
     return builder_.CreateAdd(builder_.CreateVectorSplat(lanes.shape().width, first),
                               llvm::ConstantVector::get(numbers));
   };
-  for (size_t i = 0; i < kernel_.program.size(); ++i) {
-    const LaneInstruction& instruction = kernel_.program[i];
-    switch (instruction.kind) {
-      case Kind::kConstant: values.push_back(lanes.Constant(instruction.value)); break;
-      case Kind::kLoad:
-      case Kind::kGather: {
-        if (row.scalars[i] != nullptr) {
-          values.push_back(lanes.Splat(row.scalars[i]));
-          break;
-        }
-        Value* stride = StrideOf(instruction.view);
-        Value* pointer =
-            builder_.CreateGEP(ElementOf(instruction.view), row.pointers[i], builder_.CreateMul(unit, stride));
-        values.push_back(lanes.Wrap(EmitVectorLoad(lanes, pointer, stride, instruction.view.axes.back().stride, valid,
-                                                   StorageOf(instruction.view))));
-        break;
-      }
-      case Kind::kSum: values.push_back(lanes.Wrap(sum(lanes, instruction))); break;
-      case Kind::kElementwise: {
-        std::vector<Lane> operands;
-        for (int arg : instruction.args) operands.push_back(values[arg]);
-        values.push_back(lanes.Elementwise(instruction.op, operands));
-        break;
-      }
-      case Kind::kOneHot: {
-        Value* index = builder_.CreateIntCast(row.scalars[i], builder_.getInt32Ty(), true);
-        if (lanes.shape().width > 1) index = builder_.CreateVectorSplat(lanes.shape().width, index);
-        Value* equal = builder_.CreateICmpEQ(unit_numbers(instruction.offset), index);
-        values.push_back(lanes.Wrap(builder_.CreateSelect(equal, lanes.Constant(1).value, lanes.Constant(0).value)));
-        break;
-      }
-      case Kind::kUnitIndex:
-        values.push_back(lanes.Wrap(builder_.CreateSIToFP(unit_numbers(instruction.offset), lanes.type())));
-        break;
-      case Kind::kExtent:
-        values.push_back(lanes.Splat(builder_.CreateSIToFP(frame_->Axis(instruction.axis), emit_.types.real)));
-        break;
+  switch (instruction.kind) {
+    case Kind::kConstant: return lanes.Constant(instruction.value);
+    case Kind::kLoad:
+    case Kind::kGather: {
+      if (row.scalars[i] != nullptr) return lanes.Splat(row.scalars[i]);
+      Value* stride = StrideOf(instruction.view);
+      Value* pointer =
+          builder_.CreateGEP(ElementOf(instruction.view), row.pointers[i], builder_.CreateMul(unit, stride));
+      return lanes.Wrap(EmitVectorLoad(lanes, pointer, stride, instruction.view.axes.back().stride, valid,
+                                       StorageOf(instruction.view)));
     }
+    case Kind::kSum: return lanes.Wrap(sum(lanes, instruction));
+    case Kind::kElementwise: {
+      std::vector<Lane> operands;
+      for (int arg : instruction.args) operands.push_back(values[arg]);
+      return lanes.Elementwise(instruction.op, operands);
+    }
+    case Kind::kOneHot: {
+      Value* index = builder_.CreateIntCast(row.scalars[i], builder_.getInt32Ty(), true);
+      if (lanes.shape().width > 1) index = builder_.CreateVectorSplat(lanes.shape().width, index);
+      Value* equal = builder_.CreateICmpEQ(unit_numbers(instruction.offset), index);
+      return lanes.Wrap(builder_.CreateSelect(equal, lanes.Constant(1).value, lanes.Constant(0).value));
+    }
+    case Kind::kUnitIndex: return lanes.Wrap(builder_.CreateSIToFP(unit_numbers(instruction.offset), lanes.type()));
+    case Kind::kExtent: return lanes.Splat(builder_.CreateSIToFP(frame_->Axis(instruction.axis), emit_.types.real));
+  }
+  return {};
+}
+
+std::vector<Lane> KernelEmitter::RunProgram(LaneBuilder& lanes, const Row& row, Value* unit, int valid,
+                                            const SumLoader& sum) {
+  std::vector<Lane> values;
+  for (size_t i = 0; i < kernel_.program.size(); ++i) {
+    values.push_back(RunInstruction(lanes, row, unit, valid, sum, i, values));
   }
   return values;
 }

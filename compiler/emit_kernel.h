@@ -83,10 +83,14 @@ class KernelEmitter {
   void PackLeft(const Indices& outer, const Indices& depths, Value* row, Value* count, Value* depth_begin, Value* depth,
                 Value* left_block);
   void EmitScatter();
+  void EmitRecurrence();
+  void EmitSteps(const Indices& indices, Value* first_unit, int vectors, int valid);
 
   // Lane programs.
   Row BeginRow(const Indices& indices);
   using SumLoader = std::function<Value*(LaneBuilder&, const LaneInstruction&)>;
+  Lane RunInstruction(LaneBuilder& lanes, const Row& row, Value* unit, int valid, const SumLoader& sum, size_t i,
+                      const std::vector<Lane>& values);
   std::vector<Lane> RunProgram(LaneBuilder& lanes, const Row& row, Value* unit, int valid, const SumLoader& sum);
   void RunStores(LaneBuilder& lanes, const Row& row, Value* unit, int valid, const std::vector<Lane>& values);
 
@@ -120,6 +124,7 @@ class KernelEmitter {
   llvm::Function* function_ = nullptr;
   llvm::BasicBlock* entry_ = nullptr;
   std::optional<FrameReader> frame_;
+  Value* time_ = nullptr;            // of a Recurrence: the step that addresses are for
   Value* innermost_loop_ = nullptr;  // the index of the time loop around the call
 };
 

@@ -12,6 +12,7 @@
 //   Reduce    a lane program whose result is summed (or maximised) over axes
 //   Product   a sum of products that no parameter packing serves (weight gradients): both sides packed as it runs
 //   Scatter   rows added into a table by index
+//   Recurrence  a Map and the time loop around it, its states in registers (plan_recurrence.h)
 //
 // A Map's products multiply activations by weights that `pack` has rearranged: panels of [K][columns][lanes] in which
 // the weights of several column groups (the gates of the same units) stand together, so that one register tile holds
@@ -156,8 +157,22 @@ struct MapProduct {
   std::string label;
 };
 
-enum class KernelKind : uint8_t { kMap, kReduce, kProduct, kScatter };
+enum class KernelKind : uint8_t { kMap, kReduce, kProduct, kScatter, kRecurrence };
 enum class ReduceKind : uint8_t { kSum, kMax };
+
+// The time loop of a Recurrence.
+struct Recurrence {
+  // The instruction `load` of a step yields what the store `store` of the step before left.
+  struct Carried {
+    int load = 0;
+    int store = 0;
+  };
+  int loop = -1;  // as OffsetTerm::loop names it
+  ir::Dim time = 1;
+  bool reverse = false;
+  int chunk = -1;  // the number of the chunk loop around it
+  std::vector<Carried> carried;
+};
 
 struct Kernel {
   KernelKind kind = KernelKind::kMap;
@@ -192,6 +207,7 @@ struct Kernel {
   int chunk = -1;
   bool sums_steps = false;
   Size step_rows;
+  Recurrence recurrence;     // kRecurrence; `vectors` are run side by side
   bool in_row_loop = false;  // walks the rows that a row loop is at
 };
 
@@ -203,6 +219,9 @@ struct TimeLoop {
   ir::Dim time;
   bool reverse = false;
   int chunk = -1;  // the number of the chunk loop around it
+  // A Recurrence that does the same, and is run in the place of the loop where a step has at most so many rows; or -1.
+  int recurrence = -1;
+  int64_t most_rows = 0;
   std::vector<Statement> body;
 };
 

@@ -15,7 +15,8 @@ std::vector<Access> ReadsOf(const Kernel& kernel) {
   }
   switch (kernel.kind) {
     case KernelKind::kMap:
-    case KernelKind::kReduce: break;
+    case KernelKind::kReduce:
+    case KernelKind::kRecurrence: break;
     case KernelKind::kProduct:
       reads.push_back({&kernel.left, 0, rows});
       reads.push_back({&kernel.right, -1, 0});

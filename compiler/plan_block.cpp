@@ -12,6 +12,7 @@
 
 #include "compiler/plan_chunk.h"
 #include "compiler/plan_collapse.h"
+#include "compiler/plan_recurrence.h"
 #include "compiler/plan_scan.h"
 #include "compiler/plan_schedule.h"
 #include "compiler/plan_tile.h"
@@ -738,9 +739,13 @@ Statement BlockPlanner::PlanScanStatement(NodeId id, const ChunkChoice& choice) 
     operands.push_back(static_cast<int>(i) < node.As<ir::ScanAttr>().carries ? View{} : *ViewOf(node.args[i]));
   }
   TimeLoop loop = scans_.at(id).PlanBody(context_, operands);
-  if (choice.empty()) return {std::move(loop)};
-
   EntryPlan& entry = *context_.entry;
+  const std::vector<int> slots = scans_.at(id).CarryBuffers();
+  if (choice.empty()) {
+    AddRecurrence(*context_.plan, entry, loop, slots);
+    return {std::move(loop)};
+  }
+
   const int number = static_cast<int>(entry.chunks.size());
   Chunks chunks{.axis = fmt::format("chunk{}", number),
                 .time = loop.time.axis,
@@ -773,6 +778,7 @@ Statement BlockPlanner::PlanScanStatement(NodeId id, const ChunkChoice& choice) 
   };
   for (int k : choice.before) call(k);
   if (phase >= 0) statement.body.push_back({Barrier{}});
+  AddRecurrence(*context_.plan, entry, loop, slots);
   statement.body.push_back({std::move(loop)});
   phase = -1;
   for (int k : choice.after) call(k);

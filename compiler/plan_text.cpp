@@ -73,6 +73,11 @@ class PlanPrinter {
                             loop->reverse ? fmt::format("{}-1 .. 0", time) : fmt::format("0 .. {}-1", time));
         PrintStatements(loop->body, depth + 1);
         out_ += indent + "}\n";
+        if (loop->recurrence >= 0) {
+          out_ += fmt::format("{}or, where a step has at most {} rows, with the states in registers:\n", indent,
+                              loop->most_rows);
+          PrintKernel(loop->recurrence, indent + "  ");
+        }
       } else if (const auto* rows = std::get_if<RowLoop>(&statement.kind)) {
         out_ += fmt::format("{}{} rows at a time, without barriers, since nothing leaves its row {{\n", indent,
                             rows->block_rows);
@@ -104,6 +109,7 @@ class PlanPrinter {
       case KernelKind::kReduce: kind = kernel.reduce == ReduceKind::kSum ? "sum" : "maximum"; break;
       case KernelKind::kProduct: kind = "product"; break;
       case KernelKind::kScatter: kind = "scatter"; break;
+      case KernelKind::kRecurrence: kind = "recurrence"; break;
     }
     out_ += fmt::format("{}{} kernel {}{}: rows {}, units {}{}{}\n", indent, kind, number,
                         kernel.label.empty() ? "" : " (" + kernel.label + ")", rows, units,
@@ -121,6 +127,7 @@ class PlanPrinter {
           panels.groups.size() == 1 ? "" : "s that share a tile", kernel.tile_rows, fmt::join(panels.chunks, " + "),
           kernel.lanes);
     }
+    if (kernel.kind == KernelKind::kRecurrence) PrintRecurrence(kernel, indent);
     if (kernel.alternates) out_ += fmt::format("{}  reads the weights forwards and backwards in turn\n", indent);
     if (kernel.kind == KernelKind::kProduct) {
       out_ += fmt::format("{}  {} = {} @ {}, {} terms at a time, tiles of {} rows x {} vectors of {}\n", indent,
@@ -139,6 +146,14 @@ class PlanPrinter {
       const std::string& label = kernel.program[store.value].label;
       out_ += fmt::format("{}  stores {}{}\n", indent, label.empty() ? "" : label + " to ", View(store.view));
     }
+  }
+
+  void PrintRecurrence(const Kernel& kernel, const std::string& indent) {
+    const Recurrence& recurrence = kernel.recurrence;
+    const std::string time = Text(SizeOf(recurrence.time));
+    out_ += fmt::format("{}  runs t{} in {} by itself, {} states in registers, {} vector{} of {} side by side\n",
+                        indent, recurrence.loop, recurrence.reverse ? time + "-1 .. 0" : fmt::format("0 .. {}-1", time),
+                        recurrence.carried.size(), kernel.vectors, kernel.vectors == 1 ? "" : "s", kernel.lanes);
   }
 
   const Plan& plan_;

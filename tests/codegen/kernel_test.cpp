@@ -94,7 +94,7 @@ TEST_P(Threads, GiveTheSameBits) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Codegen, Threads,
-                         testing::Combine(testing::Values("lstm", "gru", "layernorm_lstm"),
+                         testing::Combine(testing::Values("lstm", "gru", "layernorm_lstm", "sru"),
                                           testing::Values(Sizes{5, 8, 3, 1}, Sizes{33, 40, 6, 9},
                                                           Sizes{16, 64, 4, 35})));
 
@@ -191,6 +191,30 @@ TEST(Chunks, OfAnyLengthAgreeWithTheInterpreter) {
       for (size_t k = 0; k < compiled->errors.size(); ++k) {
         EXPECT_LE(compiled->errors[k], compiled->tolerances[k])
             << cell << " in chunks of " << rows << " rows: " << trial.joint.outputs()[k].name;
+      }
+    }
+  }
+}
+
+// States in registers: several states, one that only passes its neighbour on, units that leave a rest, both directions
+// of time, in one chunk and in many.
+TEST(Recurrence, AgreesWithTheInterpreter) {
+  const char* source =
+      "cell leaky(I, H) {\n  input x: [I]\n  state h: [H], g: [H], old: [H]\n  param W: [H, I], u: [H], v: [H]\n"
+      "  h' = tanh(W @ x + u * h + 0.5 * old)\n  g' = sigmoid(v) * g + h' * g\n  old' = h\n  output g' - h'\n}\n";
+  for (int64_t units : {1, 5, 16, 37, 130}) {
+    ir::Graph graph = GraphOf(source, "leaky", {{"I", 3}, {"H", units}});
+    Trial trial = MakeTrial(graph, {{"T", 9}, {"B", units == 130 ? 17 : 3}}, 19);  // 17 rows are too many
+    for (Precision precision : {Precision::kF32, Precision::kF64}) {
+      for (int64_t rows : {1, 12, 1000}) {
+        auto program = CompileToMemory(graph, {.precision = precision, .plan = {.chunk_rows = rows}});
+        ASSERT_TRUE(program) << program.error().message;
+        auto compiled = ErrorsOf(*program, trial);
+        ASSERT_TRUE(compiled) << compiled.error().message;
+        for (size_t k = 0; k < compiled->errors.size(); ++k) {
+          EXPECT_LE(compiled->errors[k], compiled->tolerances[k])
+              << units << " units in chunks of " << rows << " rows: " << trial.joint.outputs()[k].name;
+        }
       }
     }
   }

@@ -127,6 +127,23 @@ TEST(Plan, BufferBetweenKernelsOfAChunkHoldsOneChunk) {
   }
 }
 
+TEST(Plan, StatesOfAnElementwiseRecurrenceStayInRegisters) {
+  for (const char* cell : {"indrnn", "sru", "mingru", "qrnn"}) {
+    Plan plan = PlanOf(cell, "backward", kAvx2);
+    for (const char* name : {"forward", "backward"}) {
+      const EntryPlan& entry = Entry(plan, name);
+      auto is_recurrence = [](const Kernel& kernel) { return kernel.kind == KernelKind::kRecurrence; };
+      auto found = std::ranges::find_if(entry.kernels, is_recurrence);
+      ASSERT_NE(found, entry.kernels.end()) << cell << " " << name;
+      EXPECT_EQ(found->recurrence.carried.size(), 1u);
+      EXPECT_GT(found->vectors, 1);
+      const auto* loop = FirstLoop<TimeLoop>(FirstLoop<ChunkLoop>(entry.statements)->body);
+      EXPECT_EQ(loop->recurrence, found - entry.kernels.begin());
+      EXPECT_GT(loop->most_rows, 1);
+    }
+  }
+}
+
 TEST(Plan, NormalisationOfARowNeedsNoBarrier) {
   // The step of a layer-normalized LSTM: a product, then everything else row by row.
   Plan plan = PlanOf("layernorm_lstm", "forward", kAvx2);

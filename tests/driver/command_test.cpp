@@ -203,7 +203,7 @@ TEST_P(LibraryCell, PassesGradcheckInBothPrecisions) {
 
 INSTANTIATE_TEST_SUITE_P(Every, LibraryCell,
                          testing::Values("elman", "lstm", "gru", "gru_reset_before", "peephole_lstm", "layernorm_lstm",
-                                         "mgu", "slstm", "mogrifier_lstm"),
+                                         "mgu", "slstm", "mogrifier_lstm", "indrnn", "sru", "mingru", "qrnn"),
                          [](const auto& info) { return info.param; });
 
 }  // namespace

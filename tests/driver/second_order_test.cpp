@@ -88,7 +88,7 @@ TEST_P(SecondOrder, FromATapeInHalfTheBytes) {
 
 INSTANTIATE_TEST_SUITE_P(Library, SecondOrder,
                          testing::Values("elman", "lstm", "gru", "gru_reset_before", "peephole_lstm", "layernorm_lstm",
-                                         "mgu", "slstm", "mogrifier_lstm"),
+                                         "mgu", "slstm", "mogrifier_lstm", "indrnn", "sru", "mingru", "qrnn"),
                          [](const auto& info) { return std::string(info.param); });
 
 }  // namespace
