@@ -460,7 +460,7 @@ std::unique_ptr<llvm::Module> Emit(const Plan& plan, const Target& target, llvm:
   bool has_tape = false;
   for (const EntryPlan& entry : plan.entries) {
     EntryEmitter(emit, entry).Run();
-    has_tape |= entry.name == "backward";
+    has_tape |= entry.name == "forward" || entry.name == "backward";
   }
   if (has_tape) {
     EntryEmitter::EmitBytes(emit, plan.name + "_tape_bytes", {}, [&](Regions& regions) {

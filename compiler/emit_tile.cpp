@@ -90,11 +90,12 @@ llvm::Function* Tile(EmitModule& emit, int rows, int columns, int lanes, std::op
   k->addIncoming(next_k, loop);
   builder.CreateCondBr(builder.CreateICmpSLT(next_k, depth), loop, after);
   builder.SetInsertPoint(after);
+  Value* sum_row = scratch;
   for (int r = 0; r < rows; ++r) {
+    if (r > 0) sum_row = builder.CreateGEP(types.real, sum_row, scratch_stride);
     for (int c = 0; c < columns; ++c) {
-      Value* offset =
-          builder.CreateAdd(builder.CreateMul(types.Word(r), scratch_stride), types.Word(int64_t{c} * lanes));
-      builder.CreateAlignedStore(next[r * columns + c], builder.CreateGEP(types.real, scratch, offset),
+      builder.CreateAlignedStore(next[r * columns + c],
+                                 builder.CreateConstInBoundsGEP1_64(types.real, sum_row, int64_t{c} * lanes),
                                  llvm::Align(static_cast<uint64_t>(types.real_bytes) * (lanes & -lanes)));
     }
   }
