@@ -68,7 +68,8 @@ std::string ReadFile(const std::string& path) {
 
 std::expected<Program, Error> CompileCell(std::string_view cell, const Size& size) {
   const std::string path = fmt::format("{}/frontend/library/{}.cell", RECURVE_SOURCE_DIR, cell);
-  return Compile(ReadFile(path), cell, {{"I", size.inputs}, {"H", size.units}}, {.entries = {"forward", "backward"}});
+  return Compile(ReadFile(path), cell, {{"I", size.inputs}, {"H", size.units}},
+                 {.entries = {"forward", "backward"}, .cache = false});
 }
 
 // A session with random parameters and data, and a gradient flowing into every output.

@@ -11,6 +11,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "compiler/compile_key.h"
 #include "compiler/derivative.h"
 #include "compiler/descriptor.h"
 #include "compiler/emit.h"
@@ -18,6 +19,7 @@
 #include "compiler/header.h"
 #include "compiler/jit.h"
 #include "compiler/object.h"
+#include "compiler/object_cache.h"
 #include "compiler/plan.h"
 #include "compiler/split.h"
 #include "compiler/unroll.h"
@@ -123,6 +125,38 @@ Compiled CompileModule(const ir::Graph& graph, const CompileOptions& options, co
   return {std::move(context), std::move(module), std::move(interface)};
 }
 
+// The program as an object for this process.
+std::expected<KeptObject, Error> MakeObject(const ir::Graph& graph, const CompileOptions& options) {
+  std::expected<Target, Error> target = TargetOf(options);
+  if (!target) return std::unexpected(target.error());
+  Compiled compiled = CompileModule(graph, options, *target);
+  std::expected<std::string, Error> object = ConsumeIntoObjectForHere(*compiled.module, *target);
+  if (!object) return std::unexpected(object.error());
+  return KeptObject{std::move(compiled.interface.name), *std::move(object)};
+}
+
+std::expected<Program, Error> LoadKept(const KeptObject& kept) {
+  std::expected<LoadedCode, Error> code = LoadObject(kept.object, kept.name);
+  if (!code) return std::unexpected(code.error());
+  return Program::Wrap(code->program, code->keep_alive);
+}
+
+// The program that is kept, or else the one that `make` makes, which then is.
+std::expected<Program, Error> FindOrMake(const CompileOptions& options, const std::function<std::string()>& make_key,
+                                         const std::function<std::expected<KeptObject, Error>()>& make) {
+  const ObjectCache cache = options.cache ? ObjectCache::OfUser() : ObjectCache();
+  const std::string key = cache.is_on() ? make_key() : "";
+  if (std::optional<KeptObject> kept = cache.Find(key)) {
+    // One that does not load is made anew.
+    if (std::expected<Program, Error> program = LoadKept(*kept)) return program;
+  }
+  std::expected<KeptObject, Error> made = make();
+  if (!made) return std::unexpected(made.error());
+  std::expected<Program, Error> program = LoadKept(*made);
+  if (program) cache.Store(key, *made);
+  return program;
+}
+
 }  // namespace
 
 Programs Lower(const ir::Graph& graph, const CompileOptions& options, const AfterPass& after) {
@@ -154,12 +188,7 @@ Programs Lower(const ir::Graph& graph, const CompileOptions& options, const Afte
 }
 
 std::expected<Program, Error> CompileToMemory(const ir::Graph& graph, const CompileOptions& options) {
-  std::expected<Target, Error> target = TargetOf(options);
-  if (!target) return std::unexpected(target.error());
-  Compiled compiled = CompileModule(graph, options, *target);
-  std::expected<LoadedCode, Error> code = Jit(*compiled.module, compiled.interface, *target);
-  if (!code) return std::unexpected(code.error());
-  return Program::Wrap(code->program, code->keep_alive);
+  return FindOrMake(options, [&] { return KeyOfGraph(graph, options); }, [&] { return MakeObject(graph, options); });
 }
 
 std::expected<Artifacts, Error> CompileToObject(const ir::Graph& graph, const CompileOptions& options,
@@ -190,11 +219,14 @@ namespace {
 
 std::expected<Program, Error> CompileText(std::string_view name, std::string_view text, std::string_view entry,
                                           const frontend::Extents& extents, const CompileOptions& options) {
-  frontend::LoadResult loaded = frontend::Load(name, text);
-  if (!loaded.program) return std::unexpected(Error{loaded.messages});
-  frontend::BuildResult built = frontend::Build(*loaded.program, entry, extents);
-  if (!built.graph) return std::unexpected(Error{built.messages});
-  return CompileToMemory(*built.graph, options);
+  const auto make = [&]() -> std::expected<KeptObject, Error> {
+    frontend::LoadResult loaded = frontend::Load(name, text);
+    if (!loaded.program) return std::unexpected(Error{loaded.messages});
+    frontend::BuildResult built = frontend::Build(*loaded.program, entry, extents);
+    if (!built.graph) return std::unexpected(Error{built.messages});
+    return MakeObject(*built.graph, options);
+  };
+  return FindOrMake(options, [&] { return KeyOfText(text, entry, extents, options); }, make);
 }
 
 }  // namespace

@@ -37,6 +37,7 @@ struct CompileOptions {
   std::vector<std::string> entries;                     // those wanted besides `pack`; empty: all
   PlanChoices plan;                                     // how it is computed
   std::map<std::string, int64_t, std::less<>> extents;  // what the graph was built with, for the C header
+  bool cache = true;  // programs in memory are kept on disk and found again (object_cache.h)
 };
 
 // The graph-to-graph stages.

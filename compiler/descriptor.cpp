@@ -43,7 +43,7 @@ class DescriptorEmitter {
         Int32(static_cast<int64_t>(program_.entries.size())),
         Table("entries", entries),
     });
-    Global(DescriptorSymbol(program_), llvm::GlobalValue::ExternalLinkage, descriptor);
+    Global(DescriptorSymbol(program_.name), llvm::GlobalValue::ExternalLinkage, descriptor);
   }
 
  private:

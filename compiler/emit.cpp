@@ -2,8 +2,11 @@
 
 #include "compiler/emit.h"
 
+#include <llvm/Analysis/AssumptionCache.h>
 #include <llvm/Analysis/TargetLibraryInfo.h>
-#include <llvm/Passes/PassBuilder.h>
+#include <llvm/Analysis/TargetTransformInfo.h>
+#include <llvm/IR/Dominators.h>
+#include <llvm/IR/PassInstrumentation.h>
 #include <llvm/Transforms/Scalar/EarlyCSE.h>
 
 #include "compiler/emit_kernel.h"
@@ -66,6 +69,14 @@ bool NeedsWorkspace(const Buffer& buffer) {
   return buffer.place == Place::kWorkspace || buffer.zero_if_null || buffer.spare_if_null;
 }
 
+// Code around kernels runs once a call or a step. Where its size is no matter LLVM shall translate it quickly and not
+// look for a better form: that is a fifth of the time that a compilation takes.
+void TranslateQuickly(const EmitTypes& types, llvm::Function& function) {
+  if (types.word_bytes < 8) return;
+  function.addFnAttr(llvm::Attribute::OptimizeNone);
+  function.addFnAttr(llvm::Attribute::NoInline);  // the one demands the other
+}
+
 class EntryEmitter {
  public:
   EntryEmitter(EmitModule& emit, const EntryPlan& entry)
@@ -77,6 +88,7 @@ class EntryEmitter {
     llvm::FunctionType* type = llvm::FunctionType::get(builder_.getVoidTy(), {emit_.types.pointer}, false);
     function_ = llvm::Function::Create(type, llvm::GlobalValue::ExternalLinkage, name, emit_.module);
     function_->addFnAttr(llvm::Attribute::NoUnwind);
+    TranslateQuickly(emit_.types, *function_);
     builder_.SetInsertPoint(llvm::BasicBlock::Create(emit_.types.context, "entry", function_));
     frame_ = builder_.CreateAlloca(emit_.types.pointer, emit_.types.Word(layout_.Words()), "frame");
     FillFrame();
@@ -415,6 +427,7 @@ class EntryEmitter {
     llvm::FunctionType* type = llvm::FunctionType::get(emit.types.size, {emit.types.pointer}, false);
     llvm::Function* function = llvm::Function::Create(type, llvm::GlobalValue::ExternalLinkage, name, emit.module);
     function->addFnAttr(llvm::Attribute::NoUnwind);
+    TranslateQuickly(emit.types, *function);
     llvm::IRBuilder<> builder(llvm::BasicBlock::Create(emit.types.context, "entry", function));
     std::function<Value*(const std::string&)> axis = [&](const std::string& wanted) -> Value* {
       for (const Chunks& chunks : chunk_loops) {
@@ -436,16 +449,13 @@ class EntryEmitter {
 // Shares equal addresses and drops trivial arithmetic: the one pass that makes code generation quicker by more than it
 // costs.
 void ShareAddresses(llvm::Module& module) {
-  llvm::LoopAnalysisManager loops;
+  // Exactly the analyses that it asks for: registering all of LLVM's takes longer than the pass.
   llvm::FunctionAnalysisManager functions;
-  llvm::CGSCCAnalysisManager components;
-  llvm::ModuleAnalysisManager modules;
-  llvm::PassBuilder passes;
-  passes.registerModuleAnalyses(modules);
-  passes.registerCGSCCAnalyses(components);
-  passes.registerFunctionAnalyses(functions);
-  passes.registerLoopAnalyses(loops);
-  passes.crossRegisterProxies(loops, functions, components, modules);
+  functions.registerPass([] { return llvm::PassInstrumentationAnalysis(); });
+  functions.registerPass([] { return llvm::TargetLibraryAnalysis(); });
+  functions.registerPass([] { return llvm::TargetIRAnalysis(); });
+  functions.registerPass([] { return llvm::DominatorTreeAnalysis(); });
+  functions.registerPass([] { return llvm::AssumptionAnalysis(); });
   llvm::FunctionPassManager pipeline;
   pipeline.addPass(llvm::EarlyCSEPass());
   for (llvm::Function& function : module) {
@@ -462,7 +472,7 @@ std::unique_ptr<llvm::Module> Emit(const Plan& plan, const Target& target, llvm:
   bool has_tape = false;
   for (const EntryPlan& entry : plan.entries) {
     EntryEmitter(emit, entry).Run();
-    has_tape |= entry.name == "backward";
+    has_tape |= entry.name == "forward" || entry.name == "backward";
   }
   if (has_tape) {
     EntryEmitter::EmitBytes(emit, plan.name + "_tape_bytes", {}, [&](Regions& regions) {

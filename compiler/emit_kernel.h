@@ -32,10 +32,11 @@ struct EmitModule {
 //   void(ptr a, word a_row_stride, word a_depth_stride, ptr panel, word depth, ptr scratch, word scratch_stride, word
 //   count)
 // `a_depth_stride` is ignored when it is known as `constant_depth_stride`. The storage of a and the panel's format may
-// be 16-bit; the scratch is in full.
+// be 16-bit; the scratch is in full. `counts` are those that it is called with, if they are known: only tiles that
+// these need are made.
 llvm::Function* TileRows(EmitModule& emit, int columns, int lanes, int tile_rows,
                          std::optional<int64_t> constant_depth_stride, Storage a_storage = Storage::kSame,
-                         PanelFormat format = {});
+                         PanelFormat format = {}, const std::vector<int64_t>& counts = {});
 
 // Reads or writes the first `valid` lanes (all, if 0) at `stride` (elements) from `pointer`; the others are poison. No
 // element beyond them is touched. Memory in 16 bits is widened and rounded (lane_storage.h).

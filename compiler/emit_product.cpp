@@ -23,6 +23,11 @@ void KernelEmitter::EmitProduct() {
   const int64_t panel_block = kernel_.depth * block_units;
 
   Value* rows = frame_->SizeValue(kernel_.rows.back());
+  std::vector<int64_t> counts;  // rows of a block, if the sizes are known
+  if (const Size& known = kernel_.rows.back(); known.axes.empty()) {
+    if (known.factor >= block_rows) counts.push_back(block_rows);
+    counts.push_back(known.factor % block_rows);
+  }
   Range all_depths = ReducedRange(kernel_.reduced.size() - 1);
   std::vector<Range> outer_depths;
   for (size_t axis = 0; axis + 1 < kernel_.reduced.size(); ++axis) outer_depths.push_back(ReducedRange(axis));
@@ -60,7 +65,7 @@ void KernelEmitter::EmitProduct() {
                   builder_.CreateGEP(real, block_panel, builder_.CreateMul(depth, Word(int64_t{column} * lanes)));
               Value* sums = builder_.CreateGEP(real, scratch, Word(int64_t{column} * lanes));
               builder_.CreateCall(
-                  TileRows(emit_, chunk, lanes, kernel_.tile_rows, block_rows),
+                  TileRows(emit_, chunk, lanes, kernel_.tile_rows, block_rows, Storage::kSame, {}, counts),
                   {left_block, Word(1), Word(block_rows), chunk_panel, depth, sums, Word(block_units), count});
               column += chunk;
             }
@@ -122,6 +127,10 @@ void KernelEmitter::PackRight(const Indices& depths, Value* depth_begin, Value* 
           Value* value = EmitVectorLoad(builder, source, stride, known, 0, StorageOf(kernel_.right));
           EmitVectorStore(builder, value, to, Word(1), Size{});
         };
+        if (tail == 0 && full % vectors == 0) {
+          copy(wide);
+          continue;
+        }
         Value* whole = builder_.CreateICmpSLT(vector, Word(full));
         EmitIf(builder_, builder_.CreateNot(whole), [&] {
           EmitVectorStore(wide, wide.Constant(0).value, to, Word(1), Size{});

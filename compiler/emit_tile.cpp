@@ -4,6 +4,8 @@
 // first and held, the longer one streamed, since LLVM keeps that order and so the number of live registers. Rows are
 // split evenly (16 rows by at most 6 are 6 + 5 + 5), so that no tile is nearly empty.
 
+#include <set>
+
 #include "compiler/emit_kernel.h"
 #include "compiler/lane_storage.h"
 
@@ -88,11 +90,12 @@ llvm::Function* Tile(EmitModule& emit, int rows, int columns, int lanes, std::op
   k->addIncoming(next_k, loop);
   builder.CreateCondBr(builder.CreateICmpSLT(next_k, depth), loop, after);
   builder.SetInsertPoint(after);
+  Value* sum_row = scratch;
   for (int r = 0; r < rows; ++r) {
+    if (r > 0) sum_row = builder.CreateGEP(types.real, sum_row, scratch_stride);
     for (int c = 0; c < columns; ++c) {
-      Value* offset =
-          builder.CreateAdd(builder.CreateMul(types.Word(r), scratch_stride), types.Word(int64_t{c} * lanes));
-      builder.CreateAlignedStore(next[r * columns + c], builder.CreateGEP(types.real, scratch, offset),
+      builder.CreateAlignedStore(next[r * columns + c],
+                                 builder.CreateConstInBoundsGEP1_64(types.real, sum_row, int64_t{c} * lanes),
                                  llvm::Align(static_cast<uint64_t>(types.real_bytes) * (lanes & -lanes)));
     }
   }
@@ -100,23 +103,40 @@ llvm::Function* Tile(EmitModule& emit, int rows, int columns, int lanes, std::op
   return function;
 }
 
+// The heights of the tiles that these counts of rows, or any, are split into, ascending.
+std::vector<int> TileHeights(int tile_rows, const std::vector<int64_t>& counts) {
+  std::set<int> heights;
+  for (int64_t count : counts) {
+    if (count == 0) continue;
+    const int64_t number = (count + tile_rows - 1) / tile_rows;
+    heights.insert(static_cast<int>(count / number));
+    heights.insert(static_cast<int>((count + number - 1) / number));
+  }
+  if (counts.empty()) {
+    for (int rows = 1; rows <= tile_rows; ++rows) heights.insert(rows);
+  }
+  return {heights.begin(), heights.end()};
+}
+
 }  // namespace
 
 llvm::Function* TileRows(EmitModule& emit, int columns, int lanes, int tile_rows,
-                         std::optional<int64_t> constant_depth_stride, Storage a_storage, PanelFormat format) {
-  const std::vector<int64_t> key{columns,
-                                 lanes,
-                                 tile_rows,
-                                 constant_depth_stride.value_or(-1),
-                                 static_cast<int>(a_storage),
-                                 static_cast<int>(format.storage),
-                                 format.pairs,
-                                 0};
+                         std::optional<int64_t> constant_depth_stride, Storage a_storage, PanelFormat format,
+                         const std::vector<int64_t>& counts) {
+  const std::vector<int> heights = TileHeights(tile_rows, counts);
+  std::vector<int64_t> key{columns,
+                           lanes,
+                           tile_rows,
+                           constant_depth_stride.value_or(-1),
+                           static_cast<int>(a_storage),
+                           static_cast<int>(format.storage),
+                           format.pairs,
+                           0};
+  key.insert(key.end(), heights.begin(), heights.end());
   llvm::Function*& function = emit.tiles[key];
   if (function != nullptr) return function;
   std::vector<llvm::Function*> tiles;
-  for (int rows = 1; rows <= tile_rows; ++rows)
-    tiles.push_back(Tile(emit, rows, columns, lanes, constant_depth_stride, a_storage, format));
+  for (int rows : heights) tiles.push_back(Tile(emit, rows, columns, lanes, constant_depth_stride, a_storage, format));
   const EmitTypes& types = emit.types;
   llvm::Function* result = emit.NewFunction(
       "tile_rows",
@@ -137,16 +157,16 @@ llvm::Function* TileRows(EmitModule& emit, int columns, int lanes, int tile_rows
     Value* scratch_first = builder.CreateGEP(types.real, scratch, builder.CreateMul(first, result->getArg(6)));
     llvm::BasicBlock* done = llvm::BasicBlock::Create(types.context, "done");
     llvm::SwitchInst* choose = nullptr;
-    for (int r = tile_rows; r >= 1; --r) {
+    for (size_t i = heights.size(); i-- > 0;) {
       llvm::BasicBlock* block = llvm::BasicBlock::Create(types.context, "rows", result);
       if (choose == nullptr) {
-        choose = builder.CreateSwitch(rows, block, tile_rows - 1);
+        choose = builder.CreateSwitch(rows, block, static_cast<unsigned>(heights.size()) - 1);
       } else {
-        choose->addCase(types.Word(r), block);
+        choose->addCase(types.Word(heights[i]), block);
       }
       builder.SetInsertPoint(block);
-      builder.CreateCall(tiles[r - 1], {a_first, result->getArg(1), result->getArg(2), result->getArg(3),
-                                        result->getArg(4), scratch_first, result->getArg(6)});
+      builder.CreateCall(tiles[i], {a_first, result->getArg(1), result->getArg(2), result->getArg(3), result->getArg(4),
+                                    scratch_first, result->getArg(6)});
       builder.CreateBr(done);
     }
     result->insert(result->end(), done);

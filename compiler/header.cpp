@@ -142,7 +142,7 @@ class HeaderPrinter {
     for (const CEntry& entry : entries_) Entry(entry);
     Sizes();
     Line("/* Describes the program to the C++ runtime (recurve::Program::Wrap); C code does not need it. */");
-    Line("struct recurve_program;\nextern const struct recurve_program {};\n", DescriptorSymbol(program_));
+    Line("struct recurve_program;\nextern const struct recurve_program {};\n", DescriptorSymbol(program_.name));
     Line("#ifdef __cplusplus\n}}\n#endif\n");
     Line("#endif");
     return std::move(text_);
@@ -259,7 +259,7 @@ class HeaderPrinter {
 
   void Constants() {
     Names names{name_ + "_workspace_bytes", name_ + "_tape_bytes", ExportedTapeSymbol(program_),
-                DescriptorSymbol(program_)};
+                DescriptorSymbol(program_.name)};
     for (const CEntry& entry : entries_) {
       names.Take(entry.symbol);
       names.Take(entry.symbol + "_workspace_bytes");

@@ -35,7 +35,7 @@ std::string ExportedTapeSymbol(const ProgramInterface& program) {
   return CIdentifier(program.name) + "_forward_tape_bytes";
 }
 
-std::string DescriptorSymbol(const ProgramInterface& program) { return CIdentifier(program.name) + "_program"; }
+std::string DescriptorSymbol(std::string_view program_name) { return CIdentifier(program_name) + "_program"; }
 
 bool HasWorkspace(const EntryInterface& entry) {
   return std::ranges::any_of(entry.slots, [](const Slot& slot) { return slot.kind == RECURVE_SLOT_WORKSPACE; });

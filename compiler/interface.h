@@ -70,7 +70,7 @@ std::string EntrySymbol(const ProgramInterface& program, const EntryInterface& e
 std::string WorkspaceSymbol(const ProgramInterface& program, const EntryInterface& entry);
 std::string TapeSymbol(const ProgramInterface& program);
 std::string ExportedTapeSymbol(const ProgramInterface& program);
-std::string DescriptorSymbol(const ProgramInterface& program);
+std::string DescriptorSymbol(std::string_view program_name);
 
 // True if the entry has a slot for scratch, and therefore a function that tells its size.
 bool HasWorkspace(const EntryInterface& entry);

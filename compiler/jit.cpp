@@ -11,7 +11,9 @@
 #include <llvm/ExecutionEngine/Orc/ObjectLinkingLayer.h>
 #include <llvm/ExecutionEngine/Orc/SelfExecutorProcessControl.h>
 #include <llvm/ExecutionEngine/Orc/TaskDispatch.h>
+#include <llvm/IR/Module.h>
 #include <llvm/Support/MemoryBuffer.h>
+#include <llvm/Transforms/Utils/Cloning.h>
 
 #include <cstring>
 #include <string>
@@ -67,25 +69,29 @@ class Session {
 
 }  // namespace
 
-std::expected<LoadedCode, Error> LoadObject(std::string_view object, const ProgramInterface& program) {
-  std::string attempt = fmt::format("cannot load the code of `{}`", program.name);
+std::expected<LoadedCode, Error> LoadObject(std::string_view object, std::string_view name) {
+  std::string attempt = fmt::format("cannot load the code of `{}`", name);
   auto process = orc::SelfExecutorProcessControl::Create(nullptr, std::make_unique<orc::InPlaceTaskDispatcher>());
   if (!process) return std::unexpected(FromLlvm(attempt, process.takeError()));
   auto session = std::make_shared<Session>(std::move(*process));
-  auto descriptor = session->Link(object, DescriptorSymbol(program));
+  auto descriptor = session->Link(object, DescriptorSymbol(name));
   if (!descriptor) return std::unexpected(FromLlvm(attempt, descriptor.takeError()));
   return LoadedCode{*descriptor, std::move(session)};
 }
 
-std::expected<LoadedCode, Error> Jit(const llvm::Module& module, const ProgramInterface& program,
-                                     const Target& target) {
+std::expected<std::string, Error> ConsumeIntoObjectForHere(llvm::Module& module, const Target& target) {
   if (!target.why_not_here().empty()) {
     return std::unexpected(
         Error{fmt::format("cannot run code for `{}` here: {}", target.description(), target.why_not_here())});
   }
-  auto object = CompileObject(module, target);
+  return ConsumeIntoObject(module, target);
+}
+
+std::expected<LoadedCode, Error> Jit(const llvm::Module& module, const ProgramInterface& program,
+                                     const Target& target) {
+  auto object = ConsumeIntoObjectForHere(*llvm::CloneModule(module), target);
   if (!object) return std::unexpected(object.error());
-  return LoadObject(*object, program);
+  return LoadObject(*object, program.name);
 }
 
 }  // namespace recurve

@@ -33,8 +33,10 @@ struct LoadedCode {
 // as CompileObject does. The module is left as it was.
 std::expected<LoadedCode, Error> Jit(const llvm::Module& module, const ProgramInterface& program, const Target& target);
 
-// Loads an object that CompileObject made for a target that this machine can run.
-std::expected<LoadedCode, Error> LoadObject(std::string_view object, const ProgramInterface& program);
+// The two halves of it. An object for this process; fails as Jit does, and uses the module up.
+std::expected<std::string, Error> ConsumeIntoObjectForHere(llvm::Module& module, const Target& target);
+// Loads one that was made so, here or in an earlier process. `name` is the program's.
+std::expected<LoadedCode, Error> LoadObject(std::string_view object, std::string_view name);
 
 }  // namespace recurve
 

@@ -10,6 +10,8 @@
 #include <llvm/IR/Module.h>
 #include <llvm/IR/Verifier.h>
 #include <llvm/Object/ObjectFile.h>
+#include <llvm/PassInfo.h>
+#include <llvm/PassRegistry.h>
 #include <llvm/Support/Error.h>
 #include <llvm/Support/MemoryBuffer.h>
 #include <llvm/Support/raw_ostream.h>
@@ -54,8 +56,64 @@ class CollectErrors : public llvm::DiagnosticHandler {
   std::string& errors_;
 };
 
-std::expected<std::string, Error> Generate(const llvm::Module& module, const Target& target,
-                                           llvm::CodeGenFileType type) {
+// Passes of LLVM's code generation, by the names of its command lines, that cost time here and change nothing. The
+// emitter writes loops with the addresses that it wants, so that strength reduction, with the analysis of every loop
+// that it asks for, finds nothing that makes a kernel faster (measured: bench/README.md's table with and without). And
+// modules have no exceptions, garbage collection, instrumentation, debug information or matrix tiles to lower.
+constexpr std::string_view kUnwantedPasses[] = {
+    "loop-reduce",
+    "canon-freeze",
+    "mergeicmps",
+    "expand-memcmp",
+    "partially-inline-libcalls",
+    "replace-with-veclib",
+    "gc-lowering",
+    "shadow-stack-gc-lowering",
+    "gc-analysis",
+    "fixup-statepoint-caller-saved",
+    "stackmap-liveness",
+    "post-inline-ee-instrument",
+    "xray-instrumentation",
+    "patchable-function",
+    "fentry-insert",
+    "kcfi",
+    "machine-sanmd",
+    "pseudo-probe-inserter",
+    "objc-arc-contract",
+    "callbrprepare",
+    "indirectbr-expand",
+    "dwarf-eh-prepare",
+    "safe-stack",
+    "funclet-layout",
+    "removeredundantdebugvalues",
+    "livedebugvalues",
+    "stack-frame-layout",
+    "regallocscoringpass",
+    "remove-loads-into-fake-uses",
+    "x86-slh",
+    "x86-seses",
+    "x86-lvi-load",
+    "x86-lvi-ret",
+    "x86-return-thunks",
+    "x86-lower-amx-type",
+    "x86-lower-amx-intrinsics",
+};
+
+// LLVM's own pipeline, which differs from target to target, without those.
+class Pipeline : public llvm::legacy::PassManager {
+ public:
+  void add(llvm::Pass* pass) override {
+    const llvm::PassInfo* info = llvm::PassRegistry::getPassRegistry()->getPassInfo(pass->getPassID());
+    if (info != nullptr && llvm::is_contained(kUnwantedPasses, std::string_view(info->getPassArgument()))) {
+      delete pass;  // it was the manager's to own
+    } else {
+      llvm::legacy::PassManager::add(pass);
+    }
+  }
+};
+
+// Uses the module up: code generation rewrites the IR for one target.
+std::expected<std::string, Error> Generate(llvm::Module& module, const Target& target, llvm::CodeGenFileType type) {
   std::string complaint;
   llvm::raw_string_ostream complaints(complaint);
   if (llvm::verifyModule(module, &complaints)) {
@@ -67,17 +125,15 @@ std::expected<std::string, Error> Generate(const llvm::Module& module, const Tar
                                              module.getName().str(), module.getTargetTriple().str(), target.triple())});
   }
 
-  // Code generation rewrites the IR for one target; the caller keeps what they wrote.
-  std::unique_ptr<llvm::Module> copy = llvm::CloneModule(module);
   std::string errors;
-  std::unique_ptr<llvm::DiagnosticHandler> handler = copy->getContext().getDiagnosticHandler();
-  copy->getContext().setDiagnosticHandler(std::make_unique<CollectErrors>(errors));
+  std::unique_ptr<llvm::DiagnosticHandler> handler = module.getContext().getDiagnosticHandler();
+  module.getContext().setDiagnosticHandler(std::make_unique<CollectErrors>(errors));
   llvm::SmallVector<char, 0> bytes;
   llvm::raw_svector_ostream stream(bytes);
-  llvm::legacy::PassManager passes;
+  Pipeline passes;
   bool is_unable = machine->addPassesToEmitFile(passes, stream, nullptr, type);
-  if (!is_unable) passes.run(*copy);
-  copy->getContext().setDiagnosticHandler(std::move(handler));
+  if (!is_unable) passes.run(module);
+  module.getContext().setDiagnosticHandler(std::move(handler));
 
   if (is_unable) errors = "the target cannot write this kind of file";
   if (!errors.empty()) {
@@ -118,7 +174,7 @@ llvm::Expected<ObjectReport> Inspect(llvm::MemoryBufferRef buffer) {
 
 }  // namespace
 
-std::expected<std::string, Error> CompileObject(const llvm::Module& module, const Target& target) {
+std::expected<std::string, Error> ConsumeIntoObject(llvm::Module& module, const Target& target) {
   auto object = Generate(module, target, llvm::CodeGenFileType::ObjectFile);
   if (!object) return object;
   auto report = InspectObject(*object);
@@ -133,8 +189,12 @@ std::expected<std::string, Error> CompileObject(const llvm::Module& module, cons
   return object;
 }
 
+std::expected<std::string, Error> CompileObject(const llvm::Module& module, const Target& target) {
+  return ConsumeIntoObject(*llvm::CloneModule(module), target);
+}
+
 std::expected<std::string, Error> CompileAssembly(const llvm::Module& module, const Target& target) {
-  return Generate(module, target, llvm::CodeGenFileType::AssemblyFile);
+  return Generate(*llvm::CloneModule(module), target, llvm::CodeGenFileType::AssemblyFile);
 }
 
 std::string PrintLlvm(const llvm::Module& module) {

@@ -31,6 +31,8 @@ struct ObjectReport {
 // The module must be configured by the same target (Target::Configure), and is left as it was. Fails if the module does
 // not verify, the target cannot express it, or the object wants another symbol than memcpy and memset.
 std::expected<std::string, Error> CompileObject(const llvm::Module& module, const Target& target);
+// The same without a copy: the module is used up and only fit to be dropped.
+std::expected<std::string, Error> ConsumeIntoObject(llvm::Module& module, const Target& target);
 std::expected<std::string, Error> CompileAssembly(const llvm::Module& module, const Target& target);
 std::string PrintLlvm(const llvm::Module& module);
 

@@ -283,7 +283,7 @@ ProgramInterface InterfaceOf(const Plan& plan, const std::string& target) {
                            .axes = plan.axes,
                            .packed_bytes = static_cast<size_t>(plan.packed_bytes)};
   for (const EntryPlan& entry : plan.entries) {
-    program.has_tape |= entry.name == "backward";
+    program.has_tape |= entry.name == "forward" || entry.name == "backward";
     program.entries.push_back({entry.name, entry.slots});
   }
   return program;

@@ -236,6 +236,14 @@ void Target::Return::operator()(llvm::TargetMachine* machine) const {
   pool->idle.emplace_back(machine);
 }
 
+std::string ThisMachine() {
+  std::set<std::string> features;
+  for (const auto& feature : llvm::sys::getHostCPUFeatures())
+    features.insert((feature.getValue() ? "+" : "-") + feature.getKey().str());
+  return fmt::format("{} {} {} {} {}", llvm::sys::getProcessTriple(), llvm::sys::getHostCPUName().str(),
+                     fmt::join(features, ","), CacheBytes(1, 0), CacheBytes(2, 0));
+}
+
 std::expected<Target, Error> MakeTarget(const TargetSpec& spec) {
   InitializeBackends();
   const llvm::Triple host(llvm::sys::getProcessTriple());

@@ -83,6 +83,9 @@ class Target {
   std::shared_ptr<TargetContents> contents_;
 };
 
+// All that makes code for this machine differ from code for another: triple, processor, features, cache sizes.
+std::string ThisMachine();
+
 // Fails for a triple, processor or feature that this build of LLVM does not know, and lists those that it does.
 std::expected<Target, Error> MakeTarget(const TargetSpec& spec);
 

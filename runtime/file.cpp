@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <system_error>
@@ -44,6 +45,22 @@ bool WriteAll(int descriptor, std::string_view contents) {
   return true;
 }
 
+std::expected<void, Error> Replace(const std::string& path, std::string_view contents, bool durable) {
+  // Threads of one process may write one file, too.
+  static std::atomic<int> number = 0;
+  const std::string temporary = fmt::format("{}.{}.{}.tmp", path, getpid(), ++number);
+  const auto write_it = [&]() -> std::expected<void, Error> {
+    const Descriptor file(open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
+    if (!file.is_open() || !WriteAll(file.get(), contents)) return Fail("write", path);
+    if (durable && fsync(file.get()) != 0) return Fail("write", path);
+    if (rename(temporary.c_str(), path.c_str()) != 0) return Fail("write", path);
+    return {};
+  };
+  auto written = write_it();
+  if (!written) unlink(temporary.c_str());
+  return written;
+}
+
 }  // namespace
 
 std::expected<std::string, Error> ReadFile(const std::string& path) {
@@ -65,21 +82,15 @@ std::expected<std::string, Error> ReadFile(const std::string& path) {
   }
 }
 
+std::expected<void, Error> WriteScratchFile(const std::string& path, std::string_view contents) {
+  return Replace(path, contents, /*durable=*/false);
+}
+
 std::expected<void, Error> WriteFile(const std::string& path, std::string_view contents) {
-  const std::string temporary = fmt::format("{}.{}.tmp", path, getpid());
+  auto written = Replace(path, contents, /*durable=*/true);
+  if (!written) return written;
   const size_t slash = path.rfind('/');
   const std::string directory = slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
-  const auto write_it = [&]() -> std::expected<void, Error> {
-    const Descriptor file(open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
-    if (!file.is_open() || !WriteAll(file.get(), contents) || fsync(file.get()) != 0) return Fail("write", path);
-    if (rename(temporary.c_str(), path.c_str()) != 0) return Fail("write", path);
-    return {};
-  };
-  auto written = write_it();
-  if (!written) {
-    unlink(temporary.c_str());
-    return written;
-  }
   // The new name itself must reach the disk too; a file system that cannot sync a directory has done what it can.
   const Descriptor parent(open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (parent.is_open()) fsync(parent.get());

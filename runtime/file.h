@@ -17,6 +17,10 @@ std::expected<std::string, Error> ReadFile(const std::string& path);
 // contents are written to a temporary file in the same directory, forced to the disk, and renamed.
 std::expected<void, Error> WriteFile(const std::string& path, std::string_view contents);
 
+// The same in less time, for what can be made again and is checked when it is read: after a power failure the file may
+// hold anything.
+std::expected<void, Error> WriteScratchFile(const std::string& path, std::string_view contents);
+
 }  // namespace recurve
 
 #endif  // RECURVE_RUNTIME_FILE_H_

@@ -110,7 +110,7 @@ TEST(Jit, LoadsAnObjectThatWasKept) {
   ProgramInterface interface = ScaleInterface(target);
   auto object = CompileObject(*ScaleModule(interface, target).module, target);
   ASSERT_TRUE(object) << object.error().message;
-  auto code = LoadObject(*object, interface);
+  auto code = LoadObject(*object, interface.name);
   ASSERT_TRUE(code) << code.error().message;
   object->assign(object->size(), '\0');  // the code is a copy
   EXPECT_EQ(Scale(*code->program, {1, 2, 3, 4}, {10, 20, 30, 40}), (Row{10, 40, 90, 160}));
@@ -138,18 +138,17 @@ TEST(Jit, RefusesAnObjectWithoutThatProgram) {
   Target target = TargetOrDie();
   auto object = CompileObject(*ScaleModule(ScaleInterface(target), target).module, target);
   ASSERT_TRUE(object) << object.error().message;
-  auto code = LoadObject(*object, ScaleInterface(target, "other"));
+  auto code = LoadObject(*object, "other");
   ASSERT_FALSE(code);
   EXPECT_NE(code.error().message.find("other_program"), std::string::npos) << code.error().message;
 }
 
 TEST(Jit, RefusesWhatIsNoObject) {
-  ProgramInterface interface = ScaleInterface(TargetOrDie());
   for (std::string_view bytes : {"",
                                  "\x7f"
                                  "ELF",
                                  "hello"})
-    EXPECT_FALSE(LoadObject(bytes, interface));
+    EXPECT_FALSE(LoadObject(bytes, "scale"));
 }
 
 TEST(Jit, RefusesAnObjectThatIsCutShort) {
@@ -157,7 +156,7 @@ TEST(Jit, RefusesAnObjectThatIsCutShort) {
   ProgramInterface interface = ScaleInterface(target);
   auto object = CompileObject(*ScaleModule(interface, target).module, target);
   ASSERT_TRUE(object) << object.error().message;
-  EXPECT_FALSE(LoadObject(std::string_view(*object).substr(0, object->size() / 2), interface));
+  EXPECT_FALSE(LoadObject(std::string_view(*object).substr(0, object->size() / 2), interface.name));
 }
 
 }  // namespace

@@ -98,6 +98,14 @@ INSTANTIATE_TEST_SUITE_P(Codegen, Threads,
                                           testing::Values(Sizes{5, 8, 3, 1}, Sizes{33, 40, 6, 9},
                                                           Sizes{16, 64, 4, 35})));
 
+TEST(Entries, ForwardAloneSaysHowLargeItsTapeIs) {
+  auto program = CompileToMemory(LibraryCell("lstm", 4, 8), {.entries = {"forward"}});
+  ASSERT_TRUE(program) << program.error().message;
+  ASSERT_NE(program->descriptor().tape_bytes, nullptr);
+  const size_t extents[] = {3, 2};
+  EXPECT_GT(program->descriptor().tape_bytes(extents), 0U);
+}
+
 TEST(Step, RepeatedIsInference) {
   Program program =
       Compiled(GraphOf("cell pair(I, H) {\n  input x: [I]\n  state h: [H], g: [H]\n  param W: [H, I], U: [H, H]\n"

@@ -246,7 +246,7 @@ TEST(Storage, OfAnObjectIsThatInMemory) {
     auto artifacts = CompileToObject(graph, {.store = store});
     ASSERT_TRUE(artifacts) << artifacts.error().message;
     EXPECT_NE(artifacts->header.find(store == Storage::kBf16 ? "hold bf16," : "hold f16,"), std::string::npos);
-    auto code = LoadObject(artifacts->object, artifacts->interface);
+    auto code = LoadObject(artifacts->object, artifacts->interface.name);
     ASSERT_TRUE(code) << code.error().message;
     auto loaded = Program::Wrap(code->program, code->keep_alive);
     ASSERT_TRUE(loaded);

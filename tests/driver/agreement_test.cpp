@@ -191,7 +191,7 @@ class Folder {
 };
 
 std::expected<Program, Error> LoadToMemory(const Artifacts& artifacts) {
-  auto code = LoadObject(artifacts.object, artifacts.interface);
+  auto code = LoadObject(artifacts.object, artifacts.interface.name);
   if (!code) return std::unexpected(code.error());
   return Program::Wrap(code->program, code->keep_alive);
 }
