@@ -37,6 +37,7 @@ struct LaneConstants {
   std::span<const double> half_pi_fused, half_pi_unfused;
 
   Polynomial exp;       // (e^r - 1 - r) / r^2,                    |r| <= ln(2)/2; relative to e^r - 1
+  Polynomial coth;      // r coth(r/2) in z = r^2,                 |r| <= ln(2)/2; the error is that of e^r below
   Polynomial log;       // (2 atanh(s)/s - 2) / z in z = s^2,      0 <= s <= 0.1717; relative to 2 atanh(s)
   Polynomial sin;       // (sin(r) - r) / r^3 in z = r^2,          |r| <= pi/4
   Polynomial cos;       // (cos(r) - 1 + r^2/2) / r^4 in z = r^2,  |r| <= pi/4
@@ -50,6 +51,8 @@ inline constexpr double kHalfPiUnfused[] = {0x1.92p+0, 0x1.fb4p-12, 0x1.444p-24,
 // 1.7e-8
 inline constexpr double kExp[] = {0.4999999701976776, 0.1666654348373413, 0.041667211800813675, 0.008366579189896584,
                                   0.0013881942722946405};
+// 3.2e-10
+inline constexpr double kCoth[] = {2.0, 0.1666658222675323, -0.002763812430202961};
 // 9.4e-10
 inline constexpr double kLog[] = {0.6666677594184875, 0.3997747600078583, 0.2987368702888489};
 // 8.8e-9
@@ -74,6 +77,13 @@ inline constexpr double kHalfPiUnfused[] = {0x1.921fb54440000p+0, 0x1.68c234c4c8
 inline constexpr double kExp[] = {
     0.5000000000000006,    0.16666666666666588,   0.041666666666576105,  0.008333333333389962,  0.0013888888931795674,
     0.0001984126971832878, 2.480150497793488e-05, 2.755740787930159e-06, 2.762616181503197e-07, 2.50537717780417e-08};
+// 1.3e-19
+inline constexpr double kCoth[] = {2.0,
+                                   0.16666666666666432,
+                                   -0.0027777777776220214,
+                                   6.613756169593334e-05,
+                                   -1.6533775499944922e-06,
+                                   4.134294009700951e-08};
 // 3.1e-19
 inline constexpr double kLog[] = {0.6666666666666666,  0.4000000000000631,  0.2857142856906619,  0.222222226497846,
                                   0.18181775424904373, 0.15387101338071496, 0.13249878297149253, 0.13253520877532562};
@@ -116,6 +126,7 @@ inline constexpr LaneConstants kFloat{
     .half_pi_fused = f32::kHalfPiFused,
     .half_pi_unfused = f32::kHalfPiUnfused,
     .exp = f32::kExp,
+    .coth = f32::kCoth,
     .log = f32::kLog,
     .sin = f32::kSin,
     .cos = f32::kCos,
@@ -142,6 +153,7 @@ inline constexpr LaneConstants kDouble{
     .half_pi_fused = f64::kHalfPiFused,
     .half_pi_unfused = f64::kHalfPiUnfused,
     .exp = f64::kExp,
+    .coth = f64::kCoth,
     .log = f64::kLog,
     .sin = f64::kSin,
     .cos = f64::kCos,
