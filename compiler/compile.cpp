@@ -97,7 +97,9 @@ Plan PlanOf(const ir::Graph& graph, const CompileOptions& options, const Target&
   add("inference", std::move(programs.inference));
   add("step", std::move(programs.step));
   entries.push_back({"pack", std::move(programs.pack)});
-  return MakePlan(graph.name, std::move(entries), options.precision, target.facts(), options.plan, options.store);
+  Plan plan = MakePlan(graph.name, std::move(entries), options.precision, target.facts(), options.plan, options.store);
+  plan.math = options.math;
+  return plan;
 }
 
 std::expected<Target, Error> TargetOf(const CompileOptions& options) {

@@ -31,6 +31,7 @@ namespace recurve {
 struct CompileOptions {
   Precision precision = Precision::kF32;
   Storage store = Storage::kSame;                       // of packed weights and tape; in 16 bits with f32 only
+  MathAccuracy math = MathAccuracy::kAccurate;          // of exp, tanh and sigmoid in f32
   TargetSpec target;                                    // this machine unless said
   std::vector<std::string> wrt;                         // inputs whose gradients are wanted; empty: all real ones
   bool gradients = true;                                // false: no tape, no `forward`, no `backward`

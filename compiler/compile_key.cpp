@@ -59,9 +59,9 @@ class KeyBuilder {
     for (const auto& [key, value] : values) AddAll(key, value);
   }
   void Add(const CompileOptions& options) {
-    const auto& [precision, store, target, wrt, gradients, entries, plan, extents, cache] = options;
+    const auto& [precision, store, math, target, wrt, gradients, entries, plan, extents, cache] = options;
     static_cast<void>(cache);  // where code is kept is no property of it
-    AddAll(precision, store, target, wrt, gradients, entries, plan, extents);
+    AddAll(precision, store, math, target, wrt, gradients, entries, plan, extents);
   }
   void AddAll(const auto&... values) { (Add(values), ...); }
 

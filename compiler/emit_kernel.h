@@ -21,7 +21,7 @@ struct EmitModule {
   std::map<std::vector<int64_t>, llvm::Function*> tiles;
 
   LaneShape Shape(int width) const {
-    return {types.real_bytes, width, plan.machine.fused_multiply_add, plan.machine.half_conversions};
+    return {types.real_bytes, width, plan.machine.fused_multiply_add, plan.machine.half_conversions, plan.math};
   }
   llvm::Function* NewFunction(const std::string& name, std::vector<llvm::Type*> parameters, bool keep_apart);
 };

@@ -314,7 +314,8 @@ std::vector<double> UnrolledErrors(const Trial& trial) {
   return errors;
 }
 
-std::expected<CompiledErrors, Error> ErrorsOf(const Program& program, const Trial& trial, Storage store) {
+std::expected<CompiledErrors, Error> ErrorsOf(const Program& program, const Trial& trial, Storage store,
+                                              MathAccuracy math) {
   Session session(program);
   if (auto done = SetArguments(session, trial); !done) return std::unexpected(done.error());
   if (auto done = session.Forward(); !done) return std::unexpected(done.error());
@@ -324,7 +325,7 @@ std::expected<CompiledErrors, Error> ErrorsOf(const Program& program, const Tria
   const double unit = UnitRoundoff(program.element() == ElementType::kF32 ? Precision::kF32 : Precision::kF64);
   auto tolerances = [&](int draws) {
     std::vector<double> all =
-        RoundoffTolerance(trial.joint, trial.sizes, trial.arguments, trial.reference, unit, draws);
+        RoundoffTolerance(trial.joint, trial.sizes, trial.arguments, trial.reference, unit, draws, math);
     if (store == Storage::kSame) return all;
     const std::vector<double> of_storage = StorageTolerance(trial, store, draws);
     for (size_t k = 0; k < all.size(); ++k) all[k] += of_storage[k];
@@ -351,13 +352,13 @@ std::expected<CompiledErrors, Error> ErrorsOf(const Program& program, const Tria
 bool GradcheckReport::passed() const { return std::ranges::all_of(rows, &GradcheckRow::passed); }
 
 std::expected<GradcheckReport, Error> Gradcheck(const ir::Graph& graph, const GradcheckOptions& options) {
-  auto program = CompileToMemory(graph, {.precision = options.precision, .store = options.store});
+  auto program = CompileToMemory(graph, {.precision = options.precision, .store = options.store, .math = options.math});
   if (!program) return std::unexpected(program.error());
 
   const Trial trial = MakeTrial(graph, options.sizes, options.seed, options.store);
   const std::vector<double> differences = FiniteDifferenceErrors(trial, options.elements, options.seed);
   const std::vector<double> unrolled = UnrolledErrors(trial);
-  auto compiled = ErrorsOf(*program, trial, options.store);
+  auto compiled = ErrorsOf(*program, trial, options.store, options.math);
   if (!compiled) return std::unexpected(compiled.error());
 
   GradcheckReport report{.precision = options.precision, .store = options.store, .seed = options.seed};

@@ -61,16 +61,18 @@ struct CompiledErrors {
   std::vector<double> errors;
   std::vector<double> tolerances;
 };
-// `store` is what the program was compiled with. Fails when the program lacks an entry or a tensor.
+// `store` and `math` are what the program was compiled with. Fails when the program lacks an entry or a tensor.
 std::expected<CompiledErrors, Error> ErrorsOf(const Program& program, const Trial& trial,
-                                              Storage store = Storage::kSame);
+                                              Storage store = Storage::kSame,
+                                              MathAccuracy math = MathAccuracy::kAccurate);
 
 struct GradcheckOptions {
   ir::Bindings sizes;
   uint64_t seed = 1;
-  Precision precision = Precision::kF32;  // of the compiled code; everything else is double
-  Storage store = Storage::kSame;         // likewise
-  int elements = 64;                      // compared by finite differences, per argument
+  Precision precision = Precision::kF32;        // of the compiled code; everything else is double
+  Storage store = Storage::kSame;               // likewise
+  MathAccuracy math = MathAccuracy::kAccurate;  // likewise
+  int elements = 64;                            // compared by finite differences, per argument
 };
 
 struct GradcheckRow {

@@ -23,6 +23,9 @@ struct PlanChoices {
   int64_t chunk_rows = 1024;  // rows (steps times batch) of a chunk of steps: so many share one reading of the weights
 };
 
+// How exact exp, tanh and sigmoid are (compiler/lane_math.h states both). Of f64 there is only the accurate one.
+enum class MathAccuracy : uint8_t { kAccurate, kFast };
+
 enum class Precision : uint8_t { kF32, kF64 };
 inline int ElementBytes(Precision precision) { return precision == Precision::kF32 ? 4 : 8; }
 

@@ -36,12 +36,21 @@ struct LaneConstants {
   // multiple of up to 6400 is exact.
   std::span<const double> half_pi_fused, half_pi_unfused;
 
-  Polynomial exp;       // (e^r - 1 - r) / r^2,                    |r| <= ln(2)/2; relative to e^r - 1
+  Polynomial exp;  // (e^r - 1 - r) / r^2,                    |r| <= ln(2)/2; relative to e^r - 1
+  Polynomial
+      coth;  // r coth(r/2) in z = r^2,                 |r| <= ln(2)/2; the error below is that of (c + r)/(c - r), e^r
   Polynomial log;       // (2 atanh(s)/s - 2) / z in z = s^2,      0 <= s <= 0.1717; relative to 2 atanh(s)
   Polynomial sin;       // (sin(r) - r) / r^3 in z = r^2,          |r| <= pi/4
   Polynomial cos;       // (cos(r) - 1 + r^2/2) / r^4 in z = r^2,  |r| <= pi/4
   Polynomial erf_near;  // erf(a)/a - 1 in z = a^2,                0 <= a <= 1
   Polynomial erfc_log;  // -log(erfc(a)) in a - 2,                 0.98 <= a <= erf_highest; relative to erf(a)
+
+  // What MathAccuracy::kFast uses; f64 has none of it.
+  Polynomial fast_exp;  // e^r, |r| <= ln(2)/2
+  double fast_exp_lowest;
+  // tanh(a)/a is the quotient of the two in z = a^2, 0 <= a <= fast_tanh_highest.
+  Polynomial fast_tanh_numerator, fast_tanh_denominator;
+  double fast_tanh_highest;
 };
 
 namespace f32 {
@@ -50,6 +59,16 @@ inline constexpr double kHalfPiUnfused[] = {0x1.92p+0, 0x1.fb4p-12, 0x1.444p-24,
 // 1.7e-8
 inline constexpr double kExp[] = {0.4999999701976776, 0.1666654348373413, 0.041667211800813675, 0.008366579189896584,
                                   0.0013881942722946405};
+// 2.5e-9
+inline constexpr double kCoth[] = {2.0, 0.1666658222675323, -0.002763812430202961};
+// 1.2e-7
+inline constexpr double kFastExp[] = {
+    1.0, 0.9999996423721313, 0.4999901056289673, 0.16667692363262177, 0.041916098445653915, 0.008297611959278584};
+// 1.2e-8; the denominator's highest term is 1, both start with the same number, and the quotient times
+// fast_tanh_highest rounds to 1 or above.
+inline constexpr double kFastTanhNumerator[] = {1229984.25, 164965.171875, 4344.9228515625, 26.10676383972168,
+                                                0.017504766583442688};
+inline constexpr double kFastTanhDenominator[] = {1229984.25, 574959.75, 32000.484375, 411.59527587890625, 1.0};
 // 9.4e-10
 inline constexpr double kLog[] = {0.6666677594184875, 0.3997747600078583, 0.2987368702888489};
 // 8.8e-9
@@ -74,6 +93,13 @@ inline constexpr double kHalfPiUnfused[] = {0x1.921fb54440000p+0, 0x1.68c234c4c8
 inline constexpr double kExp[] = {
     0.5000000000000006,    0.16666666666666588,   0.041666666666576105,  0.008333333333389962,  0.0013888888931795674,
     0.0001984126971832878, 2.480150497793488e-05, 2.755740787930159e-06, 2.762616181503197e-07, 2.50537717780417e-08};
+// 1.8e-18
+inline constexpr double kCoth[] = {2.0,
+                                   0.16666666666666432,
+                                   -0.0027777777776220214,
+                                   6.613756169593334e-05,
+                                   -1.6533775499944922e-06,
+                                   4.134294009700951e-08};
 // 3.1e-19
 inline constexpr double kLog[] = {0.6666666666666666,  0.4000000000000631,  0.2857142856906619,  0.222222226497846,
                                   0.18181775424904373, 0.15387101338071496, 0.13249878297149253, 0.13253520877532562};
@@ -116,11 +142,17 @@ inline constexpr LaneConstants kFloat{
     .half_pi_fused = f32::kHalfPiFused,
     .half_pi_unfused = f32::kHalfPiUnfused,
     .exp = f32::kExp,
+    .coth = f32::kCoth,
     .log = f32::kLog,
     .sin = f32::kSin,
     .cos = f32::kCos,
     .erf_near = f32::kErfNear,
     .erfc_log = f32::kErfcLog,
+    .fast_exp = f32::kFastExp,
+    .fast_exp_lowest = -87.5,
+    .fast_tanh_numerator = f32::kFastTanhNumerator,
+    .fast_tanh_denominator = f32::kFastTanhDenominator,
+    .fast_tanh_highest = 8.52,
 };
 
 inline constexpr LaneConstants kDouble{
@@ -142,6 +174,7 @@ inline constexpr LaneConstants kDouble{
     .half_pi_fused = f64::kHalfPiFused,
     .half_pi_unfused = f64::kHalfPiUnfused,
     .exp = f64::kExp,
+    .coth = f64::kCoth,
     .log = f64::kLog,
     .sin = f64::kSin,
     .cos = f64::kCos,

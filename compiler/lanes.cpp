@@ -72,7 +72,9 @@ llvm::Value* LaneBuilder::Fold(llvm::Value* value, double identity, Combine comb
     std::vector<int> low(half), high(half);
     std::iota(low.begin(), low.end(), 0);
     std::iota(high.begin(), high.end(), half);
-    LaneBuilder halves(ir_, {shape_.element_bytes, half, shape_.fused_multiply_add, shape_.half_conversions});
+    LaneShape half_shape = shape_;
+    half_shape.width = half;
+    LaneBuilder halves(ir_, half_shape);
     auto part = [&](llvm::ArrayRef<int> lanes) {
       if (half == 1) return halves.Wrap(ir_.CreateExtractElement(value, lanes[0]));
       return halves.Wrap(ir_.CreateShuffleVector(value, padding, lanes));

@@ -274,6 +274,7 @@ struct Plan {
   std::string name;
   Precision precision = Precision::kF32;
   Storage store = Storage::kSame;  // of panels and tape
+  MathAccuracy math = MathAccuracy::kAccurate;
   TargetFacts machine;
   PlanChoices choices;
   std::vector<std::string> axes;

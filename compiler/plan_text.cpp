@@ -164,9 +164,10 @@ class PlanPrinter {
 }  // namespace
 
 std::string PrintPlan(const Plan& plan) {
-  std::string out = fmt::format("plan {} {}: {} vector registers of {} bytes\n", plan.name,
-                                plan.precision == Precision::kF32 ? "f32" : "f64", plan.machine.vector_registers,
-                                plan.machine.vector_bytes);
+  std::string out = fmt::format("plan {} {}{}: {} vector registers of {} bytes\n", plan.name,
+                                plan.precision == Precision::kF32 ? "f32" : "f64",
+                                plan.math == MathAccuracy::kFast ? " with fast math functions" : "",
+                                plan.machine.vector_registers, plan.machine.vector_bytes);
   for (size_t i = 0; i < plan.panels.size(); ++i) {
     const Panels& panels = plan.panels[i];
     out += fmt::format("panels {}: {} blocks of [{} terms][{} columns][{} lanes]{}{} at byte {}\n", i, panels.blocks(),

@@ -21,20 +21,21 @@ using ir::Op;
 constexpr double kSafety = 8;
 
 // How many roundoffs of its result an elementwise operation may be off; sums are treated by their terms.
-double RoundoffsOf(Op op) {
+double RoundoffsOf(Op op, MathAccuracy math) {
+  const double elementary = math == MathAccuracy::kFast ? 12 : 4;
   switch (op) {
     case Op::kMul:
     case Op::kDiv:
     case Op::kSqrt: return 1;
     case Op::kRsqrt: return 2;
     case Op::kExp:
-    case Op::kExpm1:
-    case Op::kLog:
-    case Op::kLog1p:
     case Op::kTanh:
     case Op::kSigmoid:
     case Op::kLogSigmoid:
-    case Op::kSoftplus:
+    case Op::kSoftplus: return elementary;
+    case Op::kExpm1:
+    case Op::kLog:
+    case Op::kLog1p:
     case Op::kSin:
     case Op::kCos:
     case Op::kErf: return 4;
@@ -96,8 +97,8 @@ double SpacingAt(double value, const Format& format) {
 
 class Perturbation {
  public:
-  Perturbation(const ir::Bindings& bindings, double unit, uint64_t seed)
-      : bindings_(bindings), unit_(unit), phase_(static_cast<double>(seed % 1000003)) {}
+  Perturbation(const ir::Bindings& bindings, double unit, uint64_t seed, MathAccuracy math)
+      : bindings_(bindings), unit_(unit), math_(math), phase_(static_cast<double>(seed % 1000003)) {}
 
   Graph Run(const Graph& graph) {
     Graph result;
@@ -137,7 +138,7 @@ class Perturbation {
     auto arg = [&](int i) { return graph.At(node.args[i]); };
     if (node.op == Op::kAdd || node.op == Op::kSub) return Abs(arg(0)) + Abs(arg(1));
     // Near a zero of the function the error is that of the reduced argument.
-    if (node.op == Op::kSin || node.op == Op::kCos) return Abs(result) * RoundoffsOf(node.op) + Abs(arg(0));
+    if (node.op == Op::kSin || node.op == Op::kCos) return Abs(result) * RoundoffsOf(node.op, math_) + Abs(arg(0));
     if (node.op == Op::kContract) {
       const auto& labels = node.As<ir::ContractAttr>();
       ir::Shape summed;
@@ -152,7 +153,7 @@ class Perturbation {
     }
     if (node.op == Op::kScatterAdd)
       return ScatterAdd(arg(0), Abs(arg(1)), result.shape()[0].extent) * std::sqrt(Elements(arg(0).shape()));
-    return RoundoffsOf(node.op) == 0 ? Expr() : Abs(result) * RoundoffsOf(node.op);
+    return RoundoffsOf(node.op, math_) == 0 ? Expr() : Abs(result) * RoundoffsOf(node.op, math_);
   }
 
   double Elements(const ir::Shape& shape) const {
@@ -170,6 +171,7 @@ class Perturbation {
 
   const ir::Bindings& bindings_;
   double unit_;
+  MathAccuracy math_;
   double phase_;
 };
 
@@ -191,21 +193,21 @@ double StorageRoundoff(double value, Storage storage) {
   return std::isinf(rounded) ? rounded : SpacingAt(value, FormatOf(storage)) / 2;
 }
 
-Graph PerturbRoundoff(const Graph& graph, const ir::Bindings& bindings, double unit, uint64_t seed) {
-  return Perturbation(bindings, unit, seed).Run(graph);
+Graph PerturbRoundoff(const Graph& graph, const ir::Bindings& bindings, double unit, uint64_t seed, MathAccuracy math) {
+  return Perturbation(bindings, unit, seed, math).Run(graph);
 }
 
 std::vector<double> RoundoffTolerance(const Graph& graph, const ir::Bindings& bindings,
                                       std::span<const ir::Tensor> inputs, std::span<const ir::Tensor> reference,
-                                      double unit, int draws) {
+                                      double unit, int draws, MathAccuracy math) {
   std::vector<double> tolerance(reference.size());
   for (size_t k = 0; k < reference.size(); ++k) {
     // Writing the result down rounds it once.
     for (double value : reference[k].values) tolerance[k] = std::max(tolerance[k], unit * std::abs(value));
   }
   for (int draw = 0; draw < draws; ++draw) {
-    std::vector<ir::Tensor> moved =
-        ir::Interpret(PerturbRoundoff(graph, bindings, kSafety * unit, static_cast<uint64_t>(draw)), bindings, inputs);
+    std::vector<ir::Tensor> moved = ir::Interpret(
+        PerturbRoundoff(graph, bindings, kSafety * unit, static_cast<uint64_t>(draw), math), bindings, inputs);
     for (size_t k = 0; k < reference.size(); ++k) {
       for (size_t i = 0; i < reference[k].values.size(); ++i)
         tolerance[k] = std::max(tolerance[k], std::abs(moved[k].values[i] - reference[k].values[i]));

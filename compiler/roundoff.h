@@ -8,7 +8,8 @@
 //   A sum of n products    sqrt(n) roundoffs of the sum of their absolute values, the usual size for any order of
 //                          summation (Higham 2002, Accuracy and Stability, section 4.2)
 //   a + b, a - b           one roundoff of |a| + |b|: passes may regroup sums
-//   exp, tanh, sigmoid...  four roundoffs of the result (compiler/lane_math.h promises less)
+//   exp, tanh, sigmoid...  four roundoffs of the result, twelve where they are the fast ones; of results far from a
+//                          power of two that is half as many ULP (compiler/lane_math.h promises 2.5 and 6)
 //   moves and selections   none
 //
 // `RoundoffTolerance` takes the largest movement over several draws at eight times the unit roundoff. The factor covers
@@ -39,12 +40,13 @@ double StorageRoundoff(double value, Storage storage);
 
 // The graph in which every rounded value is moved by up to `unit` times its rounding error's size, in a direction
 // that depends on the value, the operation and `seed`. `bindings` give the lengths of sums over symbolic axes.
-ir::Graph PerturbRoundoff(const ir::Graph& graph, const ir::Bindings& bindings, double unit, uint64_t seed);
+ir::Graph PerturbRoundoff(const ir::Graph& graph, const ir::Bindings& bindings, double unit, uint64_t seed,
+                          MathAccuracy math = MathAccuracy::kAccurate);
 
 // For each output of `graph` at `inputs`, how far any of its elements may lie from the interpreter's. `draws` >= 1.
 std::vector<double> RoundoffTolerance(const ir::Graph& graph, const ir::Bindings& bindings,
                                       std::span<const ir::Tensor> inputs, std::span<const ir::Tensor> reference,
-                                      double unit, int draws);
+                                      double unit, int draws, MathAccuracy math = MathAccuracy::kAccurate);
 
 }  // namespace recurve
 

@@ -35,6 +35,12 @@ void AddStorage(CLI::App& verb, Storage& store) {
       ->default_str("same");
 }
 
+void AddMath(CLI::App& verb, MathAccuracy& math) {
+  AddChoice<MathAccuracy>(verb, "--math", math, {{"accurate", MathAccuracy::kAccurate}, {"fast", MathAccuracy::kFast}},
+                          "exp, tanh and sigmoid of f32: within 2.5 ULP, or faster and within 6")
+      ->default_str("accurate");
+}
+
 int Fail(const Error& error) {
   fmt::print(stderr, "recurve: {}\n", error.message);
   return kWorldFailed;

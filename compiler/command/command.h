@@ -47,6 +47,7 @@ struct ProgramArguments {
 void AddProgramArguments(CLI::App& verb, ProgramArguments& arguments);
 void AddPrecision(CLI::App& verb, Precision& precision);
 void AddStorage(CLI::App& verb, Storage& store);
+void AddMath(CLI::App& verb, MathAccuracy& math);
 
 // A check that a value is one of these words, which help then lists in place of a type.
 void CheckWords(CLI::Option& option, const std::vector<std::string>& words);

@@ -66,6 +66,7 @@ void AddCompile(CLI::App& app, int& exit_code) {
   emit->delimiter(',')->default_str("object,header");
   AddPrecision(*verb, options->compile.precision);
   AddStorage(*verb, options->compile.store);
+  AddMath(*verb, options->compile.math);
   verb->add_option("--target", options->compile.target.triple, "for another machine, e.g. aarch64-linux-gnu")
       ->type_name("TRIPLE");
   verb->add_option("--cpu", options->compile.target.cpu, "its processor, e.g. cortex-a72; `native` is this machine's")

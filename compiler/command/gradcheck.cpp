@@ -37,6 +37,7 @@ void AddGradcheck(CLI::App& app, int& exit_code) {
   AddProgramArguments(*verb, options->program);
   AddPrecision(*verb, options->check.precision);
   AddStorage(*verb, options->check.store);
+  AddMath(*verb, options->check.math);
   verb->add_option("--seed", options->check.seed, "draws arguments; the same seed gives the same ones")
       ->capture_default_str();
   verb->add_option("--size", options->sizes, "the size of a time axis or of the batch, e.g. --size T=9 --size B=3")

@@ -18,10 +18,10 @@ std::string FormatExtents(const frontend::Extents& extents) {
 }
 
 std::expected<Program, int> CompileModel(const ProgramArguments& arguments, const frontend::Extents& extents,
-                                         Precision precision, Storage store, bool trains) {
+                                         Precision precision, Storage store, MathAccuracy math, bool trains) {
   auto graph = LoadGraph(arguments, extents);
   if (!graph) return std::unexpected(graph.error());
-  CompileOptions options{.precision = precision, .store = store, .gradients = trains};
+  CompileOptions options{.precision = precision, .store = store, .math = math, .gradients = trains};
   for (ir::NodeId id : graph->inputs()) {
     const auto& input = (*graph)[id].As<ir::InputAttr>();
     if (input.role == ir::Role::kParameter) options.wrt.push_back(input.name);
@@ -48,7 +48,7 @@ std::expected<TrainedModel, int> LoadTrainedModel(const ProgramArguments& argume
   auto extents = ParseExtents(definitions);
   if (!extents) return std::unexpected(Fail(extents.error()));
 
-  auto program = CompileModel(arguments, *extents, Precision::kF32, store, /*trains=*/false);
+  auto program = CompileModel(arguments, *extents, Precision::kF32, store, MathAccuracy::kAccurate, /*trains=*/false);
   if (!program) return std::unexpected(program.error());
   auto parameters = std::make_shared<Parameters>(*std::move(program));
   if (auto restored = Restore(*parameters, *file); !restored) return std::unexpected(Fail(restored.error()));

@@ -33,7 +33,7 @@ std::string FormatExtents(const frontend::Extents& extents);
 
 // Builds and compiles an entry for this machine; with gradients of its parameters if it is to be trained.
 std::expected<Program, int> CompileModel(const ProgramArguments& arguments, const frontend::Extents& extents,
-                                         Precision precision, Storage store, bool trains);
+                                         Precision precision, Storage store, MathAccuracy math, bool trains);
 
 struct TrainedModel {
   std::shared_ptr<Parameters> parameters;

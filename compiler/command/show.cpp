@@ -128,6 +128,7 @@ void AddShow(CLI::App& app, int& exit_code) {
   verb->add_flag("--time", options->time, "how long stages and passes took, on standard error");
   AddPrecision(*verb, options->compile.precision);
   AddStorage(*verb, options->compile.store);
+  AddMath(*verb, options->compile.math);
   verb->footer(
       "Stages:\n"
       "  ast       as the parser understood it\n"

@@ -33,6 +33,7 @@ struct Options {
   size_t threads = 1;
   Precision precision = Precision::kF32;
   Storage store = Storage::kSame;
+  MathAccuracy math = MathAccuracy::kAccurate;
   TrainOptions train;
 };
 
@@ -97,7 +98,8 @@ int Run(Options options) {
         extents->try_emplace(kVocabularyExtent, static_cast<int64_t>(data->vocabulary));
     }
   }
-  auto program = CompileModel(options.program, *extents, options.precision, options.store, /*trains=*/true);
+  auto program =
+      CompileModel(options.program, *extents, options.precision, options.store, options.math, /*trains=*/true);
   if (!program) return program.error();
   auto model = SequenceModel::Of(*program);
   if (!model) return Fail(model.error());
@@ -171,6 +173,7 @@ void AddTrain(CLI::App& app, int& exit_code) {
   verb->add_option("--threads", options->threads, "results are the same bits for any number")->capture_default_str();
   AddPrecision(*verb, options->precision);
   AddStorage(*verb, options->store);
+  AddMath(*verb, options->math);
   verb->add_option("--save", options->train.save, "where the best weights go")->type_name("FILE.safetensors");
   verb->add_flag("--resume", options->train.resume, "go on from the checkpoint beside the saved weights");
   verb->footer(

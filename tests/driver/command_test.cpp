@@ -201,6 +201,18 @@ TEST_P(LibraryCell, PassesGradcheckInBothPrecisions) {
   }
 }
 
+TEST_P(LibraryCell, PassesGradcheckWithFastMath) {
+  const Outcome outcome =
+      Recurve(fmt::format("gradcheck frontend/library/{0}.cell {0} -D I=3 -D H=5 --math=fast", GetParam()));
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.output;
+}
+
+TEST(Math, IsPartOfThePlan) {
+  const std::string show = "show frontend/library/lstm.cell lstm -D I=3 -D H=5 --stage=plan";
+  EXPECT_NE(Recurve(show + " --math=fast").output.find("with fast math functions"), std::string::npos);
+  EXPECT_EQ(Recurve(show).output.find("fast"), std::string::npos);
+}
+
 INSTANTIATE_TEST_SUITE_P(Every, LibraryCell,
                          testing::Values("elman", "lstm", "gru", "gru_reset_before", "peephole_lstm", "layernorm_lstm",
                                          "mgu", "slstm", "mogrifier_lstm", "indrnn", "sru", "mingru", "qrnn"),

@@ -126,11 +126,11 @@ TEST(Gradcheck, AReportNamesWhatDisagrees) {
 }
 
 // The tolerance of a graph of one input and one output, in units of `unit`.
-double ToleranceInUnits(const Graph& graph, const std::vector<double>& x) {
+double ToleranceInUnits(const Graph& graph, const std::vector<double>& x, MathAccuracy math = MathAccuracy::kAccurate) {
   constexpr double kUnit = 1e-8;
   const ir::Tensor input{{static_cast<int64_t>(x.size())}, x};
   const auto reference = ir::Interpret(graph, {}, {&input, 1});
-  return RoundoffTolerance(graph, {}, {&input, 1}, reference, kUnit, 8)[0] / kUnit;
+  return RoundoffTolerance(graph, {}, {&input, 1}, reference, kUnit, 8, math)[0] / kUnit;
 }
 
 const std::vector<double> kHalves(8, 0.5);
@@ -143,6 +143,13 @@ TEST(Roundoff, AFunctionIsOffByAFewRoundoffs) {
   const double units = ToleranceInUnits(Elementwise([](Expr x) { return Tanh(x); }), kHalves);
   EXPECT_GT(units, 1);
   EXPECT_LT(units, 8 * 4);
+}
+
+TEST(Roundoff, AFastFunctionIsAllowedMore) {
+  const Graph tanh = Elementwise([](Expr x) { return Tanh(x); });
+  EXPECT_DOUBLE_EQ(ToleranceInUnits(tanh, kHalves, MathAccuracy::kFast) / ToleranceInUnits(tanh, kHalves), 3);
+  const Graph log = Elementwise([](Expr x) { return Log(x); });
+  EXPECT_EQ(ToleranceInUnits(log, kHalves, MathAccuracy::kFast), ToleranceInUnits(log, kHalves));
 }
 
 TEST(Roundoff, CancellationIsSeen) {

@@ -98,12 +98,16 @@ TEST_P(LibraryCalls, NoFormulaMakesOne) {
   for (int bytes : {4, 8}) {
     if (bytes == 8 && !row.f64) continue;
     for (int width : row.vectors ? std::vector{1, 16 / bytes, 32 / bytes, 5} : std::vector{1}) {
-      LaneShape shape{.element_bytes = bytes,
-                      .width = width,
-                      .fused_multiply_add = row.fused_multiply_add,
-                      .half_conversions = target->facts().half_conversions};
-      auto calls = UndefinedSymbols(*target, [&](llvm::Module& module) { EmitAllRows(module, shape); });
-      EXPECT_TRUE(calls.empty()) << fmt::format("{} of {} bytes: {}", width, bytes, fmt::join(calls, " "));
+      for (MathAccuracy math : {MathAccuracy::kAccurate, MathAccuracy::kFast}) {
+        if (math == MathAccuracy::kFast && bytes == 8) continue;  // the same code
+        LaneShape shape{.element_bytes = bytes,
+                        .width = width,
+                        .fused_multiply_add = row.fused_multiply_add,
+                        .half_conversions = target->facts().half_conversions,
+                        .math = math};
+        auto calls = UndefinedSymbols(*target, [&](llvm::Module& module) { EmitAllRows(module, shape); });
+        EXPECT_TRUE(calls.empty()) << fmt::format("{} of {} bytes: {}", width, bytes, fmt::join(calls, " "));
+      }
     }
   }
 }

@@ -57,8 +57,9 @@ void ExpectLikeInterpreter(ir::Op op, LaneShape shape) {
 }
 
 TEST_P(OpsTable, AgreesWithInterpreter) {
-  for (LaneShape shape : {LaneShape{.width = 1}, LaneShape{.width = 4}, LaneShape{.width = 5}, LaneShape{.width = 8},
-                          LaneShape{.width = 8, .fused_multiply_add = false}}) {
+  for (LaneShape shape :
+       {LaneShape{.width = 1}, LaneShape{.width = 4}, LaneShape{.width = 5}, LaneShape{.width = 8},
+        LaneShape{.width = 8, .fused_multiply_add = false}, LaneShape{.width = 8, .math = MathAccuracy::kFast}}) {
     ExpectLikeInterpreter<float>(GetParam(), shape);
     ExpectLikeInterpreter<double>(GetParam(), shape);
   }

@@ -163,6 +163,8 @@ TEST(SpecialValues, AreExactInEveryWidthAndPrecision) {
       for (bool fused : {true, false}) {
         ExpectRowsOfOneFunction<float>(done, {.width = width, .fused_multiply_add = fused});
         ExpectRowsOfOneFunction<double>(done, {.width = width, .fused_multiply_add = fused});
+        ExpectRowsOfOneFunction<float>(done,
+                                       {.width = width, .fused_multiply_add = fused, .math = MathAccuracy::kFast});
       }
     }
   }
@@ -180,8 +182,8 @@ std::vector<T> Binades() {
 }
 
 template <typename T>
-void ExpectSymmetry(Function function, T sign) {
-  LaneKernel<T> kernel({.width = 4}, [&](LaneBuilder&, Lane a, Lane, Lane) { return function(a); });
+void ExpectSymmetry(Function function, T sign, MathAccuracy math = MathAccuracy::kAccurate) {
+  LaneKernel<T> kernel({.width = 4, .math = math}, [&](LaneBuilder&, Lane a, Lane, Lane) { return function(a); });
   std::vector<T> positive = Binades<T>(), negative;
   for (T a : positive) negative.push_back(-a);
   std::vector<T> above = kernel(positive), below = kernel(negative);
@@ -193,6 +195,7 @@ TEST(Symmetry, TanhErfAndSinAreOddToTheBit) {
     ExpectSymmetry<float>(odd, -1);
     ExpectSymmetry<double>(odd, -1);
   }
+  ExpectSymmetry<float>(lane_math::tanh, -1, MathAccuracy::kFast);
 }
 
 TEST(Symmetry, CosIsEvenToTheBit) {
@@ -201,9 +204,9 @@ TEST(Symmetry, CosIsEvenToTheBit) {
 }
 
 template <typename T>
-void ExpectBounded(Function function, T lowest, T highest) {
+void ExpectBounded(Function function, T lowest, T highest, MathAccuracy math = MathAccuracy::kAccurate) {
   for (bool fused : {true, false}) {
-    LaneKernel<T> kernel({.width = 4, .fused_multiply_add = fused},
+    LaneKernel<T> kernel({.width = 4, .fused_multiply_add = fused, .math = math},
                          [&](LaneBuilder&, Lane a, Lane, Lane) { return function(a); });
     std::vector<T> arguments = Binades<T>();
     for (int i = -4000; i <= 4000; ++i) arguments.push_back(T(i) / 200);
@@ -225,6 +228,27 @@ TEST(Bounds, TanhErfSinAndCosStayWithinOne) {
 TEST(Bounds, SigmoidStaysBetweenZeroAndOne) {
   ExpectBounded<float>(lane_math::sigmoid, 0, 1);
   ExpectBounded<double>(lane_math::sigmoid, 0, 1);
+}
+
+TEST(Bounds, HoldForFastFunctions) {
+  ExpectBounded<float>(lane_math::tanh, -1, 1, MathAccuracy::kFast);
+  ExpectBounded<float>(lane_math::sigmoid, 0, 1, MathAccuracy::kFast);
+}
+
+// Every float from where the fast one's clamp sets in, and from where the accurate one's result rounds to 1.
+TEST(Saturation, OfTanhIsExactlyOne) {
+  for (bool fused : {true, false}) {
+    for (auto [math, from] :
+         {std::pair{MathAccuracy::kFast, fused ? 8.52F : 9.25F}, {MathAccuracy::kAccurate, 9.25F}}) {
+      LaneKernel<float> tanh({.width = 8, .fused_multiply_add = fused, .math = math},
+                             [](LaneBuilder&, Lane a, Lane, Lane) { return lane_math::tanh(a); });
+      std::vector<float> arguments;
+      for (float a = from; a < 10.0F; a = std::nextafter(a, 11.0F)) arguments.push_back(a);
+      for (float y : tanh(arguments)) ASSERT_EQ(y, 1.0F);
+      for (float& a : arguments) a = -a;
+      for (float y : tanh(arguments)) ASSERT_EQ(y, -1.0F);
+    }
+  }
 }
 
 struct BoundRow {
