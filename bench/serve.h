@@ -1,0 +1,19 @@
+// bench/serve.h: our kernels as one engine among the peers (peers/engine.h).
+//
+// Ours is asked first: `prepare` writes the data that all others read. `compare FOLDER` answers with the largest
+// relative difference from what a peer left there; `limits` with a line of JSON: what the machine reaches right now.
+
+#ifndef RECURVE_BENCH_SERVE_H_
+#define RECURVE_BENCH_SERVE_H_
+
+#include <memory>
+
+#include "runtime/team.h"
+
+namespace recurve::bench {
+
+void ServeKernels(std::shared_ptr<Team> team);
+
+}  // namespace recurve::bench
+
+#endif  // RECURVE_BENCH_SERVE_H_
