@@ -3,8 +3,10 @@
 #include "bench/serve.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <ctime>
+#include <vector>
 
 #include "bench/kernels.h"
 #include "bench/limits.h"
@@ -23,7 +25,10 @@ class OurEngine : public Engine {
   std::string Prepare(const Task& task) override {
     const Point point{task.cell, {task.steps, task.batch, task.inputs, task.units}, task.is_streaming()};
     threads_ = task.threads;
-    if (!HasCell(task.cell)) return "no cell of that name";
+    if (!HasCell(task.cell)) {
+      kernels_.reset();
+      return "no such cell";
+    }
     // The same point on more threads: the same data, and nothing to compile again.
     if (!kernels_ || point != point_) {
       kernels_.reset();
@@ -54,6 +59,11 @@ class OurEngine : public Engine {
     if (request.starts_with("compare ") && kernels_) {
       auto difference = kernels_->Compare(request.substr(8));
       return difference ? fmt::format("{:.3g}", *difference) : "no " + difference.error().message;
+    }
+    if (request == "grid") {
+      std::vector<std::string> rows;
+      for (const Point& point : Grid()) rows.push_back(fmt::format(R"(["{}", {}])", point.cell, SizeText(point.size)));
+      return fmt::format("[{}]", fmt::join(rows, ", "));
     }
     if (request == "limits") {
       auto rate = [](auto work) {
