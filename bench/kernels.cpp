@@ -32,7 +32,16 @@ std::expected<void, Error> WriteFloats(const std::string& path, std::span<const 
   return {};
 }
 
-bool IsResult(const recurve_slot& slot) { return slot.kind == RECURVE_SLOT_OUTPUT; }
+std::vector<std::string> EntriesOf(const Point& point) {
+  std::vector<std::string> entries;
+  for (Pass pass : PassesOf(point)) entries.emplace_back(PassName(pass));
+  return entries;
+}
+
+// A stream's results are its outputs and its states.
+bool IsResult(const recurve_slot& slot, bool is_streaming) {
+  return slot.kind == RECURVE_SLOT_OUTPUT || (is_streaming && slot.kind == RECURVE_SLOT_STATE);
+}
 bool IsData(const recurve_slot& slot) {
   return slot.kind == RECURVE_SLOT_INPUT || slot.kind == RECURVE_SLOT_STATE ||
          (slot.kind == RECURVE_SLOT_ADJOINT && std::string_view(slot.name) == "y_adj");
@@ -40,9 +49,9 @@ bool IsData(const recurve_slot& slot) {
 
 }  // namespace
 
-std::expected<Program, Error> CompilePoint(const Point& point, std::vector<std::string> entries) {
+std::expected<Program, Error> CompilePoint(const Point& point, std::vector<std::string> entries, Precision precision) {
   return CompileFile(CellPath(point.cell), point.cell, {{"I", point.size.inputs}, {"H", point.size.units}},
-                     {.entries = std::move(entries)});
+                     {.precision = precision, .entries = std::move(entries)});
 }
 
 Kernels::Kernels(Point point, Program program, std::shared_ptr<Team> team)
@@ -54,18 +63,11 @@ Kernels::Kernels(Point point, Program program, std::shared_ptr<Team> team)
 }
 
 std::expected<std::unique_ptr<Kernels>, Error> Kernels::Make(const Point& point, std::shared_ptr<Team> team) {
-  std::vector<std::string> entries;
-  for (Pass pass : PassesOf(point)) entries.emplace_back(PassName(pass));
-  auto program = CompilePoint(point, std::move(entries));
+  auto program = CompilePoint(point, EntriesOf(point));
   if (!program) return std::unexpected(std::move(program.error()));
   std::unique_ptr<Kernels> kernels(new Kernels(point, std::move(*program), std::move(team)));
   if (auto done = kernels->parameters_->Initialize(1); !done) return std::unexpected(std::move(done.error()));
-  if (auto& session = kernels->session_) {
-    for (auto [axis, size] : {std::pair("T", point.size.steps), std::pair("B", point.size.batch)}) {
-      if (auto done = session->SetExtent(axis, static_cast<size_t>(size)); !done)
-        return std::unexpected(std::move(done.error()));
-    }
-  }
+  if (auto done = kernels->Resize(); !done) return std::unexpected(std::move(done.error()));
   for (const recurve_slot* slot : kernels->frame().tensors()) {
     if (!IsData(*slot)) continue;
     auto values = kernels->frame().Tensor<float>(slot->name);
@@ -73,6 +75,12 @@ std::expected<std::unique_ptr<Kernels>, Error> Kernels::Make(const Point& point,
     FillRandom(*values, slot->name);
   }
   return kernels;
+}
+
+std::expected<void, Error> Kernels::Resize() {
+  if (!session_) return {};
+  if (auto done = session_->SetExtent("T", static_cast<size_t>(point_.size.steps)); !done) return done;
+  return session_->SetExtent("B", static_cast<size_t>(point_.size.batch));
 }
 
 std::expected<void, Error> Kernels::Run(Pass pass, int threads) {
@@ -120,34 +128,75 @@ std::expected<void, Error> Kernels::WriteData(const std::string& folder) {
   return {};
 }
 
-std::expected<double, Error> Kernels::Compare(const std::string& folder) {
-  double worst = 0;
-  int compared = 0;
-  for (const recurve_slot* slot : frame().tensors()) {
-    // A stream's results are its outputs and its states.
-    if (!IsResult(*slot) && !(stream_ && slot->kind == RECURVE_SLOT_STATE)) continue;
-    const std::string path = fmt::format("{}/{}.f32", folder, slot->name);
-    std::ifstream stream(path, std::ios::binary);
-    if (!stream) continue;
-    auto ours = frame().Tensor<float>(slot->name);
-    if (!ours) return std::unexpected(std::move(ours.error()));
-    std::vector<float> theirs(ours->size() + 1);
-    stream.read(reinterpret_cast<char*>(theirs.data()), static_cast<std::streamsize>(theirs.size() * sizeof(float)));
-    if (static_cast<size_t>(stream.gcount()) != ours->size_bytes())
-      return std::unexpected(
-          Error{fmt::format("`{}` has {} bytes instead of {}", path, stream.gcount(), ours->size_bytes())});
-    double difference = 0, largest = 0;
-    for (size_t i = 0; i < ours->size(); ++i) {
-      const double ours_i = (*ours)[i], theirs_i = theirs[i];
-      if (!std::isfinite(ours_i) || !std::isfinite(theirs_i))
-        return std::unexpected(Error{fmt::format("`{}` is not finite", path)});
-      difference = std::max(difference, std::abs(ours_i - theirs_i));
-      largest = std::max(largest, std::abs(ours_i));
-    }
-    worst = std::max(worst, difference / largest);
-    ++compared;
+std::expected<Kernels::Results, Error> Kernels::MakeReference() const {
+  auto program = CompilePoint(point_, EntriesOf(point_), Precision::kF64);
+  if (!program) return std::unexpected(std::move(program.error()));
+  Kernels exact(point_, std::move(*program), nullptr);
+  for (const recurve_slot* slot : parameters_->program().parameters()) {
+    auto from = parameters_->Read<float>(slot->name);
+    auto to = exact.parameters_->Write<double>(slot->name);
+    if (!from || !to) return std::unexpected(from ? std::move(to.error()) : std::move(from.error()));
+    std::ranges::copy(*from, to->begin());
   }
-  if (compared == 0) return std::unexpected(Error{fmt::format("no results in `{}`", folder)});
+  if (auto done = exact.Resize(); !done) return std::unexpected(std::move(done.error()));
+  for (const recurve_slot* slot : exact.frame().tensors()) {
+    if (!IsData(*slot)) continue;
+    auto values = exact.frame().Tensor<double>(slot->name);
+    if (!values) return std::unexpected(std::move(values.error()));
+    std::vector<float> random(values->size());
+    FillRandom(random, slot->name);
+    std::ranges::copy(random, values->begin());
+  }
+  for (Pass pass : PassesOf(point_)) {
+    if (auto done = exact.Run(pass, 1); !done) return std::unexpected(std::move(done.error()));
+  }
+  Results results;
+  for (const recurve_slot* slot : exact.frame().tensors()) {
+    if (!IsResult(*slot, point_.is_streaming)) continue;
+    auto values = exact.frame().Get(slot->name);
+    if (!values) return std::unexpected(std::move(values.error()));
+    results[slot->name] = std::move(*values);
+  }
+  return results;
+}
+
+std::expected<std::vector<double>, Error> Kernels::Find(const std::string& name, const std::string& folder) {
+  if (folder.empty()) return frame().Get(name);
+  const std::string path = fmt::format("{}/{}.f32", folder, name);
+  std::ifstream stream(path, std::ios::binary | std::ios::ate);
+  if (!stream) return {};
+  std::vector<float> values(static_cast<size_t>(stream.tellg()) / sizeof(float));
+  stream.seekg(0);
+  stream.read(reinterpret_cast<char*>(values.data()), static_cast<std::streamsize>(values.size() * sizeof(float)));
+  if (!stream) return std::unexpected(Error{fmt::format("cannot read `{}`", path)});
+  return std::vector<double>(values.begin(), values.end());
+}
+
+std::expected<Kernels::Difference, Error> Kernels::Compare(const std::string& folder) {
+  if (reference_.empty()) {
+    auto made = MakeReference();
+    if (!made) return std::unexpected(std::move(made.error()));
+    reference_ = std::move(*made);
+  }
+  Difference worst;
+  bool is_compared = false;
+  for (const auto& [name, exact] : reference_) {
+    auto values = Find(name, folder);
+    if (!values) return std::unexpected(std::move(values.error()));
+    if (values->empty()) continue;
+    if (values->size() != exact.size())
+      return std::unexpected(
+          Error{fmt::format("`{}` has {} elements instead of {}", name, values->size(), exact.size())});
+    double difference = 0, largest = 0;
+    for (size_t i = 0; i < exact.size(); ++i) {
+      if (!std::isfinite((*values)[i])) return std::unexpected(Error{fmt::format("`{}` is not finite", name)});
+      difference = std::max(difference, std::abs((*values)[i] - exact[i]));
+      largest = std::max(largest, std::abs(exact[i]));
+    }
+    if (const double relative = difference / largest; relative >= worst.relative) worst = {relative, name};
+    is_compared = true;
+  }
+  if (!is_compared) return std::unexpected(Error{fmt::format("no results in `{}`", folder)});
   return worst;
 }
 

@@ -56,9 +56,10 @@ class OurEngine : public Engine {
   }
 
   std::string Other(const std::string& request) override {
-    if (request.starts_with("compare ") && kernels_) {
-      auto difference = kernels_->Compare(request.substr(8));
-      return difference ? fmt::format("{:.3g}", *difference) : "no " + difference.error().message;
+    if (request.starts_with("compare") && kernels_) {
+      auto difference = kernels_->Compare(request == "compare" ? "" : request.substr(8));
+      return difference ? fmt::format("{:.3g} {}", difference->relative, difference->tensor)
+                        : "no " + difference.error().message;
     }
     if (request == "grid") {
       std::vector<std::string> rows;
