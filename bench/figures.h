@@ -16,8 +16,8 @@ namespace recurve::bench {
 
 // From text to callable forward and backward code, processor time in milliseconds.
 struct CompileTime {
-  double cold = 0;  // in a fresh process
-  double warm = 0;  // again in the same one
+  double cold = 0;  // in a fresh process that has compiled nothing before
+  double kept = 0;  // in another one after it, which finds what the first kept on disk
 };
 
 struct Figures {
