@@ -16,7 +16,8 @@ constexpr Size kCommonSizes[] = {{50, 32, 128, 128},   {100, 64, 256, 256}, {25,
 constexpr std::string_view kOwnCells[] = {"layernorm_lstm", "slstm", "peephole_lstm", "gru_reset_before",
                                           "mogrifier_lstm"};
 constexpr Size kOwnSizes[] = {{50, 32, 128, 128}, {100, 64, 256, 256}, {25, 16, 512, 512}};
-constexpr std::string_view kStreamedCells[] = {"lstm", "gru"};
+constexpr std::string_view kStreamedCells[] = {"lstm", "gru", "lstm:bf16", "gru:bf16"};
+constexpr std::string_view kBf16 = ":bf16";
 constexpr int64_t kStreamedUnits[] = {16, 20, 32, 64, 128};
 
 }  // namespace
@@ -42,8 +43,13 @@ std::vector<Pass> PassesOf(const Point& point) {
   return {Pass::kForward, Pass::kBackward, Pass::kInference};
 }
 
+bool IsStoredInBf16(std::string_view cell) { return cell.ends_with(kBf16); }
+std::string_view CellName(std::string_view cell) {
+  return IsStoredInBf16(cell) ? cell.substr(0, cell.size() - kBf16.size()) : cell;
+}
+
 std::string CellPath(std::string_view cell) {
-  return fmt::format("{}/frontend/library/{}.cell", RECURVE_SOURCE_DIR, cell);
+  return fmt::format("{}/frontend/library/{}.cell", RECURVE_SOURCE_DIR, CellName(cell));
 }
 bool HasCell(std::string_view cell) { return std::filesystem::exists(CellPath(cell)); }
 

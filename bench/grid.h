@@ -26,13 +26,17 @@ std::string SizeText(const Size& size);
 
 // A cell of frontend/library, or of a file that is not there yet: then nothing of it is measured.
 struct Point {
-  std::string cell;
+  std::string cell;  // its name, and ":bf16" where weights are stored so
   Size size;
   bool is_streaming = false;  // only Pass::kStep; otherwise all passes but it
   auto operator<=>(const Point&) const = default;
 };
 std::string PointText(const Point& point);  // "lstm/50,32,128,128"
 std::vector<Pass> PassesOf(const Point& point);
+
+// Weights stored in 16 bits are a cell of their own, "lstm:bf16": the cell without and whether it is one.
+std::string_view CellName(std::string_view cell);
+bool IsStoredInBf16(std::string_view cell);
 
 std::string CellPath(std::string_view cell);
 bool HasCell(std::string_view cell);

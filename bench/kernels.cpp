@@ -50,8 +50,10 @@ bool IsData(const recurve_slot& slot) {
 }  // namespace
 
 std::expected<Program, Error> CompilePoint(const Point& point, std::vector<std::string> entries, Precision precision) {
-  return CompileFile(CellPath(point.cell), point.cell, {{"I", point.size.inputs}, {"H", point.size.units}},
-                     {.precision = precision, .entries = std::move(entries)});
+  const bool is_short = IsStoredInBf16(point.cell) && precision == Precision::kF32;
+  return CompileFile(
+      CellPath(point.cell), CellName(point.cell), {{"I", point.size.inputs}, {"H", point.size.units}},
+      {.precision = precision, .store = is_short ? Storage::kBf16 : Storage::kSame, .entries = std::move(entries)});
 }
 
 Kernels::Kernels(Point point, Program program, std::shared_ptr<Team> team)
@@ -102,11 +104,11 @@ Work Kernels::WorkOf(Pass pass) const {
     all_weights += count;
     if (std::string_view(slot->name).starts_with("W")) input_weights += count;
   }
-  const double steps = static_cast<double>(point_.size.steps);
+  const double steps = static_cast<double>(point_.size.steps), bytes = IsStoredInBf16(point_.cell) ? 2 : sizeof(float);
   Work work{.operations = 2 * steps * static_cast<double>(point_.size.batch) * all_weights,
             .steps = steps,
-            .bytes_a_step = (all_weights - input_weights) * sizeof(float),
-            .bytes_once = input_weights * sizeof(float)};
+            .bytes_a_step = (all_weights - input_weights) * bytes,
+            .bytes_once = input_weights * bytes};
   if (pass == Pass::kBackward) work.operations *= 2;
   return work;
 }

@@ -116,6 +116,7 @@ Roofline MakeRoofline(const Figures& figures) {
     if (bandwidth.bytes[1] > 0) roofline.slopes.push_back({bandwidth.level.name, bandwidth.bytes[1]});
   }
   for (const Point& point : bench::Grid()) {
+    if (IsStoredInBf16(point.cell)) continue;
     const Pass pass = point.is_streaming ? Pass::kStep : Pass::kForward;
     const auto seconds = figures.Seconds(point, pass, 1);
     const Work* work = figures.FindWork(point, pass);

@@ -82,6 +82,16 @@ def gru_reset_before(x, state, p):
     return ((1 - z) * n + z * h,)
 
 
+def mogrifier_lstm(x, state, p):
+    h, c = state
+    x = 2 * jax.nn.sigmoid(h @ p["Q1"].T) * x
+    h = 2 * jax.nn.sigmoid(x @ p["R2"].T) * h
+    x = 2 * jax.nn.sigmoid(h @ p["Q3"].T) * x
+    h = 2 * jax.nn.sigmoid(x @ p["R4"].T) * h
+    x = 2 * jax.nn.sigmoid(h @ p["Q5"].T) * x
+    return lstm(project_gates(x, p), (h, c), p)
+
+
 # Cell: step, projection of the input, names of the states.
 CELLS = {
     "lstm": (lstm, project_gates, ["h0", "c0"]),
@@ -95,6 +105,7 @@ CELLS = {
         lambda x, p: jnp.concatenate([project_gates(x, p), x @ p["Wn"].T + p["bn"]], -1),
         ["h0"],
     ),
+    "mogrifier_lstm": (mogrifier_lstm, lambda x, p: x, ["h0", "c0"]),
 }
 
 

@@ -37,9 +37,9 @@ class Task:
 
     @staticmethod
     def shape_of(name, inputs, units):
-        if name.startswith("W"):
+        if name[0] in "WR":
             return (-1, inputs)
-        if name.startswith("U"):
+        if name[0] in "UQ":
             return (-1, units)
         return (-1,)
 

@@ -62,18 +62,15 @@ def gru_reset_before(x, state, p):
 
 def mogrifier_lstm(x, state, p):
     h, c = state
-    # Each round of the cell has a matrix of its own: Q's make gates of x from h, R's gates of h from x.
-    for name in MOGRIFIER_ROUNDS:
-        if name.startswith("Q"):
-            x = 2 * torch.sigmoid(h @ p[name].t()) * x
-        else:
-            h = 2 * torch.sigmoid(x @ p[name].t()) * h
-    i, f, g, o = (functional.linear(x, p["W"], p["b"]) + h @ p["U"].t()).chunk(4, -1)
+    x = 2 * torch.sigmoid(h @ p["Q1"].t()) * x
+    h = 2 * torch.sigmoid(x @ p["R2"].t()) * h
+    x = 2 * torch.sigmoid(h @ p["Q3"].t()) * x
+    h = 2 * torch.sigmoid(x @ p["R4"].t()) * h
+    x = 2 * torch.sigmoid(h @ p["Q5"].t()) * x
+    i, f, g, o = (project_gates(x, p) + h @ p["U"].t()).chunk(4, -1)
     c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
     return torch.sigmoid(o) * torch.tanh(c), c
 
-
-MOGRIFIER_ROUNDS = ["Q1", "R2", "Q3", "R4", "Q5"]
 
 # Cell: step, projection of the input, names of the states.
 CELLS = {
