@@ -3,6 +3,7 @@
 # Python libraries come from PyPI into virtual environments of their own. oneDNN comes twice, from Debian and from PyPI;
 # one C++ engine is built against each. What cannot be had is left out with a line that says why.
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -40,8 +41,13 @@ def program(folder, name, source, compiler, *flags):
     if shutil.which(compiler) is None:
         raise Missing("no %s" % compiler)
     path, source = os.path.join(folder, name), os.path.join(HERE, source)
-    newest = max(os.path.getmtime(file) for file in [source, os.path.join(HERE, "engine.h")])
-    if not os.path.exists(path) or os.path.getmtime(path) < newest:
+    digest = hashlib.sha256(" ".join([compiler, *flags]).encode())
+    for file in [source, os.path.join(HERE, "engine.h")]:
+        with open(file, "rb") as contents:
+            digest.update(contents.read())
+    # The digest of what it was built from is in the program's name, so that a change builds it again.
+    path += "_" + digest.hexdigest()[:12]
+    if not os.path.exists(path):
         print("building %s" % path, flush=True)
         run(compiler, "-std=c++20", source, "-o", path, *flags)
     return path

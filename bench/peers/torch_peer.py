@@ -92,12 +92,12 @@ class Torch(peer.Peer):
         return "PyTorch %s" % torch.__version__
 
     def prepare(self, task):
+        if task.steps == 1:
+            raise peer.Unavailable("streams are not measured here")
         if MODE == "layer":
             names, weights, states, forward = self.layer(task)
         else:
             names, weights, states, forward = self.loop(task)
-        if task.steps == 1:
-            raise peer.Unavailable("streams are not measured here")
         x = torch.from_numpy(task.read("x", task.steps, task.batch, task.inputs)).requires_grad_()
         y_adj = torch.from_numpy(task.read("y_adj", task.steps, task.batch, task.units))
         wanted = [x, *states, *weights]
