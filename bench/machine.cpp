@@ -29,16 +29,23 @@ volatile float start_value = 0.5f, factor_value = 0.999999f, term_value = 1e-6f;
   for (const auto& sum : sums) total += lane_sum(sum);                            \
   return {2.0 * sizeof(Vector) / sizeof(float) * (chains) * static_cast<double>(rounds), total};
 
-#define RECURVE_READ_LOOP(Vector, splat, load, add, lane_sum)                                                          \
-  constexpr size_t kStreams = 8, kLanes = sizeof(Vector) / sizeof(float);                                              \
-  Vector sums[kStreams];                                                                                               \
-  _Pragma("GCC unroll 8") for (auto& sum : sums) sum = splat(0.0f);                                                    \
-  const size_t count = bytes / sizeof(float);                                                                          \
-  for (size_t i = 0; i + kStreams * kLanes <= count; i += kStreams * kLanes) {                                         \
-    _Pragma("GCC unroll 8") for (size_t s = 0; s < kStreams; ++s) sums[s] = add(sums[s], load(data + i + s * kLanes)); \
-  }                                                                                                                    \
-  float total = 0;                                                                                                     \
-  for (const auto& sum : sums) total += lane_sum(sum);                                                                 \
+// The block is read as several runs of consecutive lines at once, each with sums of its own: one run alone does not
+// keep enough lines in flight beyond L2, and too few sums would wait for their additions in L1.
+#define RECURVE_READ_LOOP(Vector, splat, load, add, lane_sum)                                                         \
+  constexpr size_t kRuns = 4, kSums = 2, kLanes = sizeof(Vector) / sizeof(float), kChunk = kSums * kLanes;            \
+  Vector sums[kRuns][kSums];                                                                                          \
+  _Pragma("GCC unroll 4") for (auto& run : sums) { _Pragma("GCC unroll 2") for (auto& sum : run) sum = splat(0.0f); } \
+  const size_t chunks = bytes / sizeof(float) / (kRuns * kChunk), run_length = chunks * kChunk;                       \
+  for (size_t i = 0; i < run_length; i += kChunk) {                                                                   \
+    _Pragma("GCC unroll 4") for (size_t r = 0; r < kRuns; ++r) {                                                      \
+      _Pragma("GCC unroll 2") for (size_t s = 0; s < kSums; ++s) sums[r][s] =                                         \
+          add(sums[r][s], load(data + r * run_length + i + s * kLanes));                                              \
+    }                                                                                                                 \
+  }                                                                                                                   \
+  float total = 0;                                                                                                    \
+  for (const auto& run : sums) {                                                                                      \
+    for (const auto& sum : run) total += lane_sum(sum);                                                               \
+  }                                                                                                                   \
   return total;
 
 #ifdef __x86_64__
@@ -102,6 +109,18 @@ float ReadOnce(const float* data, size_t bytes) {
   if (HasAvx2()) return Read256(data, bytes);
 #endif
   return ReadGeneric(data, bytes);
+}
+
+void RunCycles(size_t cycles) {
+  size_t sum = 0, term = cycles;
+  for (size_t i = 0; i < cycles; i += 16) {
+    // The empty instruction makes the compiler believe that the sum changed, or it would multiply instead.
+#pragma GCC unroll 16
+    for (int link = 0; link < 16; ++link) {
+      sum += term;
+      __asm__ volatile("" : "+r"(sum));
+    }
+  }
 }
 
 std::string VectorUnit() {

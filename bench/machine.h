@@ -1,6 +1,4 @@
-// bench/machine.h: what this machine can do at most, measured in the process that measures the kernels.
-//
-// Clock rates drift, neighbours come and go: a percentage is only worth something beside a peak of the same minute.
+// bench/machine.h: the loops that measure what this machine can do at most, one instance per vector unit.
 
 #ifndef RECURVE_BENCH_MACHINE_H_
 #define RECURVE_BENCH_MACHINE_H_
@@ -18,8 +16,12 @@ struct FmaWork {
 };
 FmaWork RunFma(size_t rounds);
 
-// Reads `bytes` of memory once in vectors, and returns their sum.
+// Reads `bytes` of memory once in vectors, and returns their sum. `data` is aligned to 64 bytes, since a load that
+// straddles two lines costs two.
 float ReadOnce(const float* data, size_t bytes);
+
+// Runs `cycles` additions that wait for one another: a cycle each.
+void RunCycles(size_t cycles);
 
 // "AVX-512", "AVX2" or "generic": what RunFma and ReadOnce use.
 std::string VectorUnit();

@@ -1,257 +1,94 @@
-// bench/main.cpp: how near the kernels come to what the machine can do.
-//
-//   recurve_bench [--readme=FILE] [Google Benchmark's options]
-//
-// Every figure is the median of several repetitions in a warm process, one thread, in processor time, so that a busy
-// machine disturbs little. Percentages are of the multiply-add peak measured in the same process. A forward pass that
-// saves what the backward pass needs counts 2 * T * B * (products of the cell) operations, a backward pass twice that;
-// elementwise work is not counted.
+// bench/main.cpp: how near the kernels come to what the machine can do. The command line, and what is written where.
 
-#include <benchmark/benchmark.h>
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <ctime>
-#include <fstream>
-#include <map>
 #include <optional>
-#include <sstream>
-#include <vector>
+#include <string_view>
 
-#include "bench/machine.h"
-#include "compiler/compile.h"
-#include "runtime/session.h"
+#include "bench/cold.h"
+#include "bench/measure.h"
+#include "bench/report.h"
+#include "bench/roofline.h"
+#include "bench/serve.h"
+#include "runtime/file.h"
 
 namespace recurve::bench {
 namespace {
 
-constexpr int kRepetitions = 7;
-constexpr std::string_view kBegin = "<!-- figures: written by ./dev bench -->\n";
-constexpr std::string_view kEnd = "<!-- end of figures -->\n";
+constexpr std::string_view kUsage = R"(usage: recurve_bench [OPTION...] [Google Benchmark's options]
 
-// One measurement of the peak is a few milliseconds, one of a bandwidth reads this much.
-constexpr size_t kFmaRounds = 1'000'000;
-constexpr size_t kReadBytes = 256 << 20;
+  --only=REGEX        only figures whose name (CELL/T,B,I,H/PASS/THREADS) has a match; limits are always measured,
+                      and nothing is written
+  --repetitions=N     of each figure (5); medians are reported
+  --write             put tables and picture into bench/ (README.md, roofline.svg)
+  --serve             answer the requests of bench/peers/engine.h instead
+)";
 
-struct Level {
-  std::string_view name;
-  size_t bytes;
-};
-// Sizes well inside each level of today's processors.
-constexpr Level kLevels[] = {{"L1", 16 << 10}, {"L2", 256 << 10}, {"L3", 6 << 20}, {"DRAM", 256 << 20}};
-
-struct Size {
-  int64_t steps, batch, inputs, units;
-  std::string Text() const { return fmt::format("{},{},{},{}", steps, batch, inputs, units); }
-};
-constexpr Size kSizes[] = {{100, 64, 256, 256}, {25, 16, 512, 512}, {50, 32, 128, 128}};
-
-struct CellRow {
-  std::string_view name;
-  int gates;  // rows of W and U, in units
-};
-constexpr CellRow kCells[] = {{"lstm", 4}, {"gru", 3}};
-
-double ForwardOperations(const CellRow& cell, const Size& size) {
-  return 2.0 * static_cast<double>(size.steps * size.batch * cell.gates * size.units * (size.inputs + size.units));
+int Fail(const Error& error) {
+  fmt::print(stderr, "recurve_bench: {}\n", error.message);
+  return 2;
 }
 
-// Processor time of this process.
-double ProcessorSeconds() { return static_cast<double>(std::clock()) / CLOCKS_PER_SEC; }
+std::string BenchPath(std::string_view name) { return fmt::format("{}/bench/{}", RECURVE_SOURCE_DIR, name); }
 
-std::string ReadFile(const std::string& path) {
-  std::ifstream stream(path);
-  std::stringstream text;
-  text << stream.rdbuf();
-  return text.str();
-}
-
-std::expected<Program, Error> CompileCell(std::string_view cell, const Size& size) {
-  const std::string path = fmt::format("{}/frontend/library/{}.cell", RECURVE_SOURCE_DIR, cell);
-  return Compile(ReadFile(path), cell, {{"I", size.inputs}, {"H", size.units}},
-                 {.entries = {"forward", "backward"}, .cache = false});
-}
-
-// A session with random parameters and data, and a gradient flowing into every output.
-std::expected<Session, Error> MakeSession(const Program& program, const Size& size) {
-  Session session(program);
-  if (auto done = session.SetExtent("T", size.steps); !done) return std::unexpected(done.error());
-  if (auto done = session.SetExtent("B", size.batch); !done) return std::unexpected(done.error());
-  if (auto done = session.Initialize(1); !done) return std::unexpected(done.error());
-  for (const recurve_slot* slot : session.tensors()) {
-    if (slot->kind != RECURVE_SLOT_INPUT && slot->kind != RECURVE_SLOT_ADJOINT) continue;
-    auto values = session.Tensor<float>(slot->name);
-    if (!values) return std::unexpected(values.error());
-    uint32_t state = 1;
-    for (float& value : *values) {
-      state = state * 1664525u + 1013904223u;
-      value = static_cast<float>(state >> 8) * 0x1p-23f - 1;
-    }
-  }
-  return session;
-}
-
-// The median seconds of each benchmark, by name.
-class Collector : public benchmark::ConsoleReporter {
- public:
-  Collector() : ConsoleReporter(OO_Tabular) {}
-  void ReportRuns(const std::vector<Run>& runs) override {
-    for (const Run& run : runs) {
-      if (run.error_occurred) failed_ = true;
-      if (run.run_type == Run::RT_Aggregate && run.aggregate_name == "median")
-        medians_[run.run_name.function_name] =
-            run.GetAdjustedCPUTime() / benchmark::GetTimeUnitMultiplier(run.time_unit);
-    }
-    ConsoleReporter::ReportRuns(runs);
-  }
-  // Nothing for a benchmark that a filter left out.
-  std::optional<double> Median(const std::string& name) const {
-    auto found = medians_.find(name);
-    return found == medians_.end() ? std::nullopt : std::optional(found->second);
-  }
-  bool failed() const { return failed_; }
-
- private:
-  std::map<std::string, double> medians_;
-  bool failed_ = false;
-};
-
-void MeasurePeak(benchmark::State& state) {
-  for ([[maybe_unused]] auto unused : state) {
-    FmaWork work = RunFma(kFmaRounds);
-    benchmark::DoNotOptimize(work);
-  }
-}
-
-void MeasureRead(benchmark::State& state, size_t bytes) {
-  std::vector<float> memory(bytes / sizeof(float), 1.0f);
-  const size_t rounds = std::max<size_t>(1, kReadBytes / bytes);
-  for ([[maybe_unused]] auto unused : state) {
-    float sum = 0;
-    for (size_t round = 0; round < rounds; ++round) sum += ReadOnce(memory.data(), bytes);
-    benchmark::DoNotOptimize(sum);
-  }
-}
-
-void MeasureCell(benchmark::State& state, const CellRow& cell, const Size& size, bool backward) {
-  auto program = CompileCell(cell.name, size);
-  if (!program) return state.SkipWithError(program.error().message.c_str());
-  auto session = MakeSession(*program, size);
-  if (!session) return state.SkipWithError(session.error().message.c_str());
-  auto run = [&] { return backward ? session->Backward() : session->Forward(); };
-  for (int warm_up = 0; warm_up < 2; ++warm_up) {
-    if (auto done = session->Forward(); !done) return state.SkipWithError(done.error().message.c_str());
-    if (auto done = run(); !done) return state.SkipWithError(done.error().message.c_str());
-  }
-  for ([[maybe_unused]] auto unused : state) {
-    if (auto done = run(); !done) return state.SkipWithError(done.error().message.c_str());
-  }
-}
-
-std::string CellBenchmark(const CellRow& cell, const Size& size, std::string_view pass) {
-  return fmt::format("{}/{}/{}", cell.name, size.Text(), pass);
-}
-
-void Register() {
-  auto add = [](const std::string& name, auto function) {
-    benchmark::RegisterBenchmark(name.c_str(), function)
-        ->Unit(benchmark::kMicrosecond)
-        ->MinTime(0.1)
-        ->Repetitions(kRepetitions)
-        ->ReportAggregatesOnly();
-  };
-  add("peak", MeasurePeak);
-  for (const Level& level : kLevels)
-    add(std::string(level.name), [&level](benchmark::State& state) { MeasureRead(state, level.bytes); });
-  for (const CellRow& cell : kCells) {
-    for (const Size& size : kSizes) {
-      for (bool backward : {false, true}) {
-        add(CellBenchmark(cell, size, backward ? "backward" : "forward"),
-            [&cell, &size, backward](benchmark::State& state) { MeasureCell(state, cell, size, backward); });
-      }
-    }
-  }
-}
-
-// The medians as the table of bench/README.md.
-std::string Table(const Collector& medians, double cold_seconds, double warm_seconds) {
-  std::string text = fmt::format("{}, {}, f32, one thread, medians of {} warm repetitions.\n\n", ProcessorName(),
-                                 VectorUnit(), kRepetitions);
-  const double peak = medians.Median("peak") ? RunFma(1).operations * kFmaRounds / *medians.Median("peak") * 1e-9 : 0;
-  text += fmt::format("Multiply-add peak {:.0f} GFLOP/s.", peak);
-  std::string separator = " Read bandwidth:";
-  for (const Level& level : kLevels) {
-    if (auto seconds = medians.Median(std::string(level.name))) {
-      const double bytes = static_cast<double>(std::max<size_t>(1, kReadBytes / level.bytes) * level.bytes);
-      text += fmt::format("{} {} {:.0f} GB/s", separator, level.name, bytes / *seconds * 1e-9);
-      separator = ",";
-    }
-  }
-  text += fmt::format(".\nText to callable forward and backward code, LSTM: {:.0f} ms cold, {:.0f} ms warm.\n\n",
-                      cold_seconds * 1e3, warm_seconds * 1e3);
-  text += "| cell | T, B, I, H | forward, us | GFLOP/s | of peak | backward, us | GFLOP/s | of peak |\n";
-  text += "| --- | --- | --- | --- | --- | --- | --- | --- |\n";
-  for (const CellRow& cell : kCells) {
-    for (const Size& size : kSizes) {
-      text += fmt::format("| {} | {} |", cell.name, size.Text());
-      for (bool backward : {false, true}) {
-        auto seconds = medians.Median(CellBenchmark(cell, size, backward ? "backward" : "forward"));
-        if (!seconds) {
-          text += " - | - | - |";
-          continue;
-        }
-        const double rate = ForwardOperations(cell, size) * (backward ? 2 : 1) / *seconds * 1e-9;
-        text += fmt::format(" {:.0f} | {:.1f} | {:.0f} % |", *seconds * 1e6, rate, 100 * rate / peak);
-      }
-      text += "\n";
-    }
-  }
-  return text;
-}
-
-// Puts the table between the markers of a README. False when it has none.
-bool UpdateReadme(const std::string& path, const std::string& table) {
-  std::string text = ReadFile(path);
-  const size_t begin = text.find(kBegin), end = text.find(kEnd);
-  if (begin == std::string::npos || end == std::string::npos || end < begin) return false;
-  text.replace(begin + kBegin.size(), end - begin - kBegin.size(), table);
-  std::ofstream(path) << text;
-  return true;
+// Replaces the figures in the README, and draws the picture.
+std::expected<void, Error> WriteResults(const Figures& figures, std::string_view report) {
+  auto readme = ReadFile(BenchPath("README.md"));
+  if (!readme) return std::unexpected(std::move(readme.error()));
+  const std::string updated = ReplaceBetweenMarkers(*readme, "figures", report);
+  if (updated.empty()) return std::unexpected(Error{"bench/README.md has no markers for the figures"});
+  if (auto done = WriteFile(BenchPath("README.md"), updated); !done) return done;
+  return WriteFile(BenchPath("roofline.svg"), DrawRoofline(MakeRoofline(figures)));
 }
 
 int Main(int argc, char** argv) {
-  std::string readme;
+  MeasureOptions options;
+  bool write = false, serve = false;
   for (int i = 1; i < argc; ++i) {
-    if (!std::string_view(argv[i]).starts_with("--readme=")) continue;
-    readme = std::string_view(argv[i]).substr(9);
-    std::rotate(argv + i, argv + i + 1, argv + argc);
-    --argc;
-    break;
+    const std::string_view argument = argv[i];
+    auto value = [&](std::string_view name) {
+      return argument.starts_with(name) ? std::optional(argument.substr(name.size())) : std::nullopt;
+    };
+    if (auto cell = value("--cold=")) return CompileInThisProcess(*cell);
+    if (auto only = value("--only="))
+      options.only = *only;
+    else if (auto count = value("--repetitions="))
+      options.repetitions = std::max(1, std::atoi(std::string(*count).c_str()));
+    else if (argument == "--write")
+      write = true;
+    else if (argument == "--serve")
+      serve = true;
+    else if (argument == "--help")
+      return fmt::print("{}", kUsage), 0;
+    else
+      options.arguments.emplace_back(argument);
   }
-  benchmark::Initialize(&argc, argv);
-  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
 
-  // Cold comes first: nothing of LLVM has run in this process yet.
-  double seconds[2];
-  for (double& elapsed : seconds) {
-    const double start = ProcessorSeconds();
-    if (auto program = CompileCell(kCells[0].name, kSizes[0]); !program) {
-      fmt::print(stderr, "recurve_bench: {}\n", program.error().message);
-      return 2;
+  auto team = Team::Start(kMaxThreads, /*pin=*/true);
+  if (!team) return Fail(team.error());
+  if (serve) return ServeKernels(*team), 0;
+
+  auto text = ReadFile(BenchPath("targets.txt"));
+  if (!text) return Fail(text.error());
+  auto targets = Targets::Parse(*text);
+  if (!targets) return Fail(targets.error());
+  for (const std::string& cell : MissingCells()) fmt::print("no {}: not measured\n", CellPath(cell));
+
+  auto figures = Measure(options, *team);
+  if (!figures) return Fail(figures.error());
+  if (options.only.empty()) {
+    for (const Point& point : Grid()) {
+      if (figures->compile_times.contains(point.cell) || IsStoredInBf16(point.cell)) continue;
+      auto time = MeasureCompileTime(point.cell);
+      if (!time) return Fail(time.error());
+      figures->compile_times[point.cell] = *time;
     }
-    elapsed = ProcessorSeconds() - start;
   }
-
-  Register();
-  Collector medians;
-  benchmark::RunSpecifiedBenchmarks(&medians);
-  const std::string table = Table(medians, seconds[0], seconds[1]);
-  fmt::print("\n{}", table);
-  if (!readme.empty() && !UpdateReadme(readme, table)) {
-    fmt::print(stderr, "recurve_bench: `{}` has no markers for the figures\n", readme);
-    return 2;
-  }
-  return medians.failed() ? 2 : 0;
+  const std::string report = Report(*figures, *targets);
+  fmt::print("\n{}", report);
+  if (!write || !options.only.empty()) return 0;
+  if (auto done = WriteResults(*figures, report); !done) return Fail(done.error());
+  return 0;
 }
 
 }  // namespace
