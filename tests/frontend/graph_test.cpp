@@ -250,7 +250,7 @@ TEST(LibraryCells, AllBuildVerifyAndReadBack) {
     EXPECT_EQ(graph.outputs()[0].name, "y");
     ++cells;
   }
-  EXPECT_EQ(cells, 8);
+  EXPECT_EQ(cells, 13);
 }
 
 TEST(CellGraph, HasInputsStatesAndParametersInOrder) {
