@@ -53,7 +53,8 @@ Trial MakeTrial(const ir::Graph& graph, ir::Bindings sizes, uint64_t seed, Stora
 // get a try; a point that is not smooth within the smallest is left out.
 std::vector<double> FiniteDifferenceErrors(const Trial& trial, int elements, uint64_t seed);
 
-// The largest error of each gradient against the derivative of the unrolled program.
+// The largest error of each gradient against the derivative of the unrolled program; 0 where rounding in double
+// explains one above kUnrolledTolerance, as in a gradient that cancels to nothing.
 std::vector<double> UnrolledErrors(const Trial& trial);
 
 // Errors of a compiled program beside `joint`'s outputs, and how large rounding may make them.

@@ -1,4 +1,5 @@
-// compiler/roundoff.cpp: a graph with noise of the size of rounding errors, and what it does to the outputs.
+// compiler/roundoff.cpp: a graph with noise of the size of rounding errors, a graph that adds such errors up beside its
+// values, and what both say of the outputs.
 
 #include "compiler/roundoff.h"
 
@@ -6,8 +7,11 @@
 #include <cmath>
 #include <limits>
 #include <memory>
+#include <utility>
 
+#include "compiler/derivative_rules.h"
 #include "ir/builder.h"
+#include "ir/internal_error.h"
 
 namespace recurve {
 namespace {
@@ -18,7 +22,8 @@ using ir::Node;
 using ir::NodeId;
 using ir::Op;
 
-constexpr double kSafety = 8;
+// On movements seen in a few draws, and on errors added up: roundoff.h.
+constexpr double kSafety = 8, kTail = 3;
 
 // How many roundoffs of its result an elementwise operation may be off; sums are treated by their terms.
 double RoundoffsOf(Op op, MathAccuracy math) {
@@ -95,34 +100,11 @@ double SpacingAt(double value, const Format& format) {
   return std::ldexp(1.0, exponent - format.digits + 1);
 }
 
-class Perturbation {
+// How large the rounding error of a single operation is.
+class RoundingErrors {
  public:
-  Perturbation(const ir::Bindings& bindings, double unit, uint64_t seed, MathAccuracy math)
-      : bindings_(bindings), unit_(unit), math_(math), phase_(static_cast<double>(seed % 1000003)) {}
+  RoundingErrors(const ir::Bindings& bindings, MathAccuracy math) : bindings_(bindings), math_(math) {}
 
-  Graph Run(const Graph& graph) {
-    Graph result;
-    result.name = graph.name;
-    std::vector<NodeId> map(graph.size());
-    std::vector<bool> exact(graph.size());
-    for (NodeId id = 0; id < graph.size(); ++id) {
-      Node node = graph[id];
-      exact[id] = IsExact(node, exact);
-      for (NodeId& arg : node.args) arg = map[arg];
-      if (node.op == Op::kScan) {
-        ir::ScanAttr attr = node.As<ir::ScanAttr>();
-        attr.body = std::make_shared<const Graph>(Run(*attr.body));
-        node.attr = std::move(attr);
-      }
-      map[id] = result.Add(node);
-      if (exact[id]) continue;
-      if (Expr size = ErrorSize(result, map[id])) map[id] = Move(result.At(map[id]), size, node.op).id();
-    }
-    for (const ir::Output& output : graph.outputs()) result.AddOutput(output.name, map[output.node]);
-    return result;
-  }
-
- private:
   // Arithmetic on constants alone is not moved: an exponent such as 2 - 1 is a whole number, and a negative base has no
   // power with an exponent beside it.
   static bool IsExact(const Node& node, const std::vector<bool>& exact) {
@@ -131,8 +113,9 @@ class Perturbation {
     return std::ranges::all_of(node.args, [&](NodeId arg) { return exact[arg]; });
   }
 
-  // The value whose `unit_` multiple is the rounding error of a node's result; empty where nothing is rounded.
-  Expr ErrorSize(Graph& graph, NodeId id) {
+  // The value whose multiple by the unit roundoff is the rounding error of a node's result; empty where nothing is
+  // rounded.
+  Expr ErrorSize(Graph& graph, NodeId id) const {
     const Node node = graph[id];
     Expr result = graph.At(id);
     auto arg = [&](int i) { return graph.At(node.args[i]); };
@@ -156,12 +139,45 @@ class Perturbation {
     return RoundoffsOf(node.op, math_) == 0 ? Expr() : Abs(result) * RoundoffsOf(node.op, math_);
   }
 
+ private:
   double Elements(const ir::Shape& shape) const {
     double product = 1;
     for (int64_t extent : ir::Extents(shape, bindings_)) product *= static_cast<double>(extent);
     return product;
   }
 
+  const ir::Bindings& bindings_;
+  MathAccuracy math_;
+};
+
+class Perturbation {
+ public:
+  Perturbation(const ir::Bindings& bindings, double unit, uint64_t seed, MathAccuracy math)
+      : rounding_(bindings, math), unit_(unit), phase_(static_cast<double>(seed % 1000003)) {}
+
+  Graph Run(const Graph& graph) {
+    Graph result;
+    result.name = graph.name;
+    std::vector<NodeId> map(graph.size());
+    std::vector<bool> exact(graph.size());
+    for (NodeId id = 0; id < graph.size(); ++id) {
+      Node node = graph[id];
+      exact[id] = RoundingErrors::IsExact(node, exact);
+      for (NodeId& arg : node.args) arg = map[arg];
+      if (node.op == Op::kScan) {
+        ir::ScanAttr attr = node.As<ir::ScanAttr>();
+        attr.body = std::make_shared<const Graph>(Run(*attr.body));
+        node.attr = std::move(attr);
+      }
+      map[id] = result.Add(node);
+      if (exact[id]) continue;
+      if (Expr size = rounding_.ErrorSize(result, map[id])) map[id] = Move(result.At(map[id]), size, node.op).id();
+    }
+    for (const ir::Output& output : graph.outputs()) result.AddOutput(output.name, map[output.node]);
+    return result;
+  }
+
+ private:
   // `value` moved by up to unit_ * size. The sine of a large multiple is as good as random. It depends on nothing but
   // the operation and its result, as rounding does: a value that the adjoint computes again is the same value again.
   Expr Move(Expr value, Expr size, Op op) const {
@@ -169,10 +185,200 @@ class Perturbation {
     return value + size * (Sin(value * 1e9 + phase) * unit_);
   }
 
-  const ir::Bindings& bindings_;
+  RoundingErrors rounding_;
   double unit_;
-  MathAccuracy math_;
   double phase_;
+};
+
+// Adds up errors beside the values that they are of: see roundoff.h.
+class ErrorPropagation {
+ public:
+  ErrorPropagation(const ir::Bindings& bindings, MathAccuracy math) : rounding_(bindings, math) {}
+
+  // The outputs of `graph`, then the error of each, in multiples of the unit roundoff.
+  Graph Run(const Graph& graph) const {
+    Graph result;
+    result.name = graph.name;
+    std::vector<Pair> pairs(graph.size());
+    for (NodeId id : graph.inputs()) pairs[id].value = result.At(result.Add(graph[id]));
+    Translate(graph, result, pairs);
+    for (const ir::Output& output : graph.outputs()) result.AddOutput(output.name, pairs[output.node].value);
+    for (const ir::Output& output : graph.outputs())
+      result.AddOutput(output.name + kSuffix, ErrorOrZero(pairs[output.node]));
+    return result;
+  }
+
+ private:
+  static constexpr const char* kSuffix = "_error";
+
+  // A value and its error; an empty one is zero.
+  struct Pair {
+    Expr value, error;
+  };
+  // The results of a scan that are one value and its error, the latter -1 where it is zero.
+  struct ResultPair {
+    int value = -1, error = -1;
+  };
+
+  static Expr ErrorOrZero(const Pair& pair) {
+    return pair.error ? pair.error : ir::Constant(*pair.value.graph(), pair.value.shape(), 0);
+  }
+
+  // Adds all nodes but inputs, whose pairs are there.
+  void Translate(const Graph& graph, Graph& result, std::vector<Pair>& pairs) const {
+    std::vector<bool> exact(graph.size());
+    std::vector<std::vector<ResultPair>> scan_results(graph.size());
+    for (NodeId id = 0; id < graph.size(); ++id) {
+      Node node = graph[id];
+      exact[id] = RoundingErrors::IsExact(node, exact);
+      if (node.op == Op::kInput) continue;
+      if (node.op == Op::kScan) {
+        pairs[id].value = AddScan(node, result, pairs, scan_results[id]);
+        continue;
+      }
+      if (node.op == Op::kScanResult) {
+        const Expr scan = pairs[node.args[0]].value;
+        const auto [value, error] = scan_results[node.args[0]][node.As<ir::ResultAttr>().index];
+        pairs[id] = {ScanResult(scan, value), error < 0 ? Expr() : ScanResult(scan, error)};
+        continue;
+      }
+      for (NodeId& arg : node.args) arg = pairs[arg].value.id();
+      pairs[id].value = result.At(result.Add(node));
+      if (exact[id]) continue;
+      std::vector<Expr> parts = OperandErrors(graph, id, pairs);
+      if (Expr size = rounding_.ErrorSize(result, pairs[id].value.id())) parts.push_back(size);
+      pairs[id].error = RootOfSquares(parts);
+    }
+  }
+
+  static Expr RootOfSquares(const std::vector<Expr>& parts) {
+    if (parts.size() <= 1) return parts.empty() ? Expr() : Abs(parts[0]);
+    Expr sum = parts[0] * parts[0];
+    for (size_t i = 1; i < parts.size(); ++i) sum = sum + parts[i] * parts[i];
+    return Sqrt(sum);
+  }
+
+  // What the errors of a node's operands make of its result; signs mean nothing.
+  static std::vector<Expr> OperandErrors(const Graph& graph, NodeId id, const std::vector<Pair>& pairs) {
+    const Node& node = graph[id];
+    Graph& result = *pairs[id].value.graph();
+    auto error = [&](int i) { return pairs[node.args[i]].error; };
+    // The same operation on the errors of some operands.
+    auto apply = [&](std::vector<Expr> args) {
+      Node moved = node;
+      for (size_t i = 0; i < args.size(); ++i) moved.args[i] = args[i].id();
+      return result.At(result.Add(moved));
+    };
+    std::vector<Expr> parts;
+    switch (node.op) {
+#define UNARY(Kind, ...) case Op::k##Kind:
+#define BINARY(Kind, ...) case Op::k##Kind:
+#define TERNARY(Kind, ...) case Op::k##Kind:
+#include "ir/ops.def"
+      for (int i = 0; i < static_cast<int>(node.args.size()); ++i) {
+        if (!error(i)) continue;
+        if (node.op == Op::kStopGradient) parts.push_back(error(i));
+        if (GradientFlows(node.op, i))
+          parts.push_back(OperandGradient(graph, id, i, error(i), [&](NodeId of) { return pairs[of].value; }));
+      }
+      break;
+      case Op::kBroadcast:
+      case Op::kReshape:
+      case Op::kTranspose:
+      case Op::kSlice:
+      case Op::kReduceMax:
+        if (error(0)) parts.push_back(apply({error(0)}));
+        break;
+      case Op::kGather:
+        if (error(0)) parts.push_back(apply({error(0), pairs[node.args[1]].value}));
+        break;
+      case Op::kConcat: {
+        if (std::ranges::none_of(node.args, [&](NodeId arg) { return bool(pairs[arg].error); })) break;
+        std::vector<Expr> errors;
+        for (NodeId arg : node.args) errors.push_back(ErrorOrZero(pairs[arg]));
+        parts.push_back(apply(errors));
+        break;
+      }
+      case Op::kContract:
+        for (int i = 0; i < 2; ++i) {
+          if (!error(i)) continue;
+          const Expr other = pairs[node.args[1 - i]].value, own = error(i) * error(i), weight = other * other;
+          parts.push_back(Sqrt(i == 0 ? apply({own, weight}) : apply({weight, own})));
+        }
+        break;
+      case Op::kReduceSum:
+        if (error(0)) parts.push_back(Sqrt(apply({error(0) * error(0)})));
+        break;
+      case Op::kScatterAdd:
+        if (error(1)) parts.push_back(Sqrt(apply({pairs[node.args[0]].value, error(1) * error(1)})));
+        break;
+      case Op::kConstant:
+      case Op::kIota:
+      case Op::kExtent:
+      case Op::kOneHot: break;
+      case Op::kInput:
+      case Op::kScan:
+      case Op::kScanResult: StopOnInternalError("errors of inputs and scans are not those of an operation");
+    }
+    return parts;
+  }
+
+  // The scan with the errors of carries among its carries, and so on. `results` becomes one pair per result.
+  Expr AddScan(const Node& node, Graph& result, const std::vector<Pair>& outer,
+               std::vector<ResultPair>& results) const {
+    const auto& attr = node.As<ir::ScanAttr>();
+    const Graph& from = *attr.body;
+    Graph body;
+    body.name = from.name;
+    std::vector<Pair> inner(from.size());
+    std::vector<Expr> operands;
+    // Adds the inputs [begin, end) and the errors among them that may differ from zero; returns how many errors.
+    auto add_inputs = [&](int begin, int end, bool is_carry) {
+      for (int i = begin; i < end; ++i) {
+        inner[from.inputs()[i]].value = body.At(body.Add(from[from.inputs()[i]]));
+        operands.push_back(outer[node.args[i]].value);
+      }
+      int errors = 0;
+      for (int i = begin; i < end; ++i) {
+        const Pair& operand = outer[node.args[i]];
+        if (!is_carry && !operand.error) continue;
+        Node input = from[from.inputs()[i]];
+        auto name = input.As<ir::InputAttr>();
+        name.name += kSuffix;
+        input.attr = std::move(name);
+        inner[from.inputs()[i]].error = body.At(body.Add(input));
+        operands.push_back(ErrorOrZero(operand));
+        ++errors;
+      }
+      return errors;
+    };
+    ir::ScanAttr added = attr;
+    const int sequences_end = attr.carries + attr.sequences;
+    added.carries += add_inputs(0, attr.carries, true);
+    added.sequences += add_inputs(attr.carries, sequences_end, false);
+    add_inputs(sequences_end, static_cast<int>(from.inputs().size()), false);
+    Translate(from, body, inner);
+
+    results.resize(from.outputs().size());
+    auto add_outputs = [&](int begin, int end, bool is_carry) {
+      for (int i = begin; i < end; ++i) {
+        results[i].value = static_cast<int>(body.outputs().size());
+        body.AddOutput(from.outputs()[i].name, inner[from.outputs()[i].node].value);
+      }
+      for (int i = begin; i < end; ++i) {
+        const Pair& pair = inner[from.outputs()[i].node];
+        if (!is_carry && !pair.error) continue;
+        results[i].error = static_cast<int>(body.outputs().size());
+        body.AddOutput(from.outputs()[i].name + kSuffix, ErrorOrZero(pair));
+      }
+    };
+    add_outputs(0, attr.carries, true);
+    add_outputs(attr.carries, static_cast<int>(from.outputs().size()), false);
+    added.body = std::make_shared<const Graph>(std::move(body));
+    return Scan(result, operands, std::move(added));
+  }
+
+  RoundingErrors rounding_;
 };
 
 }  // namespace
@@ -197,6 +403,10 @@ Graph PerturbRoundoff(const Graph& graph, const ir::Bindings& bindings, double u
   return Perturbation(bindings, unit, seed, math).Run(graph);
 }
 
+Graph PropagateRoundoff(const Graph& graph, const ir::Bindings& bindings, MathAccuracy math) {
+  return ErrorPropagation(bindings, math).Run(graph);
+}
+
 std::vector<double> RoundoffTolerance(const Graph& graph, const ir::Bindings& bindings,
                                       std::span<const ir::Tensor> inputs, std::span<const ir::Tensor> reference,
                                       double unit, int draws, MathAccuracy math) {
@@ -204,6 +414,12 @@ std::vector<double> RoundoffTolerance(const Graph& graph, const ir::Bindings& bi
   for (size_t k = 0; k < reference.size(); ++k) {
     // Writing the result down rounds it once.
     for (double value : reference[k].values) tolerance[k] = std::max(tolerance[k], unit * std::abs(value));
+  }
+  const std::vector<ir::Tensor> added = ir::Interpret(PropagateRoundoff(graph, bindings, math), bindings, inputs);
+  for (size_t k = 0; k < reference.size(); ++k) {
+    // Where a derivative is infinite, as that of sqrt at zero, first order says nothing and the draws alone tell.
+    for (double error : added[reference.size() + k].values)
+      if (std::isfinite(error)) tolerance[k] = std::max(tolerance[k], kTail * unit * error);
   }
   for (int draw = 0; draw < draws; ++draw) {
     std::vector<ir::Tensor> moved = ir::Interpret(

@@ -9,8 +9,11 @@
 #include <cmath>
 #include <memory>
 
+#include "compiler/compile.h"
+#include "compiler/derivative.h"
 #include "compiler/roundoff.h"
 #include "ir/builder.h"
+#include "ir/verifier.h"
 
 namespace recurve {
 namespace {
@@ -20,14 +23,14 @@ using ir::Expr;
 using ir::Graph;
 using ir::Role;
 
-// y = tanh(x W^T) summed over steps: a product, a function and a scan.
-Graph SmallCell() {
+// h' = decay h + tanh(x W^T): a product, a function and a scan.
+Graph SmallCell(double decay = 0.5) {
   Graph body;
   body.name = "step";
   Expr h = body.AddInput("h", Role::kCarry, {Dim("B"), 3});
   Expr x = body.AddInput("x", Role::kElement, {Dim("B"), 2});
   Expr w = body.AddInput("W", Role::kInvariant, {3, 2});
-  body.AddOutput("h", h * 0.5 + Tanh(Contract(x, w, "bi,oi->bo")));
+  body.AddOutput("h", h * decay + Tanh(Contract(x, w, "bi,oi->bo")));
 
   Graph graph;
   graph.name = "small";
@@ -50,6 +53,13 @@ Graph Elementwise(Function function) {
 }
 
 double Largest(const std::vector<double>& errors) { return *std::ranges::max_element(errors); }
+
+// The largest magnitude in a tensor.
+double Size(const ir::Tensor& tensor) {
+  double size = 0;
+  for (double value : tensor.values) size = std::max(size, std::abs(value));
+  return size;
+}
 
 TEST(Gradcheck, ArgumentsAreThoseThatCanHaveAGradient) {
   const Trial trial = MakeTrial(SmallCell(), {}, 1);
@@ -91,6 +101,47 @@ TEST(Gradcheck, TheUnrolledDerivativeFindsAWrongElement) {
   Trial trial = MakeTrial(SmallCell(), {}, 1);
   trial.reference[2].values[3] *= 1 + 1e-7;
   EXPECT_GT(UnrolledErrors(trial)[1], kUnrolledTolerance);
+}
+
+// The mean of softmax(x): 1 / 8 whatever x is, so that its gradient is zero and what is computed is noise.
+Graph MeanOfSoftmax() {
+  Graph graph;
+  graph.name = "mean_of_softmax";
+  Expr e = Exp(graph.AddInput("x", Role::kData, {8}));
+  graph.AddOutput("y", ReduceSum(e / BroadcastTo(ReduceSum(e, {0}), {8}, {}), {0}) / 8.0);
+  return graph;
+}
+
+TEST(Gradcheck, AGradientThatCancelsIsComparedWithItsNoise) {
+  Trial trial = MakeTrial(MeanOfSoftmax(), {}, 1);
+  ASSERT_LE(Size(trial.reference[1]), 1e-15);
+  trial.reference[1].values[3] += 1e-17;
+  EXPECT_LE(UnrolledErrors(trial)[0], kUnrolledTolerance);
+  trial.reference[1].values[3] += 1e-12;
+  EXPECT_GT(UnrolledErrors(trial)[0], kUnrolledTolerance);
+}
+
+TEST(Gradcheck, AMillionthInTheProgramIsFoundInEveryGradient) {
+  const Trial trial = MakeTrial(SmallCell(), {}, 1);
+  auto errors_of = [&](double decay) {
+    auto program = CompileToMemory(SmallCell(decay), {.precision = Precision::kF64});
+    EXPECT_TRUE(program) << program.error().message;
+    return ErrorsOf(*program, trial);
+  };
+  auto right = errors_of(0.5), wrong = errors_of(0.5 * (1 + 1e-6));
+  ASSERT_TRUE(right && wrong);
+  for (size_t k = 0; k < trial.reference.size(); ++k) {
+    EXPECT_LE(right->errors[k], right->tolerances[k]) << trial.joint.outputs()[k].name;
+    EXPECT_GT(wrong->errors[k], 1e5 * wrong->tolerances[k]) << trial.joint.outputs()[k].name;
+  }
+}
+
+TEST(Gradcheck, AMillionthOfAGradientIsFoundByTheUnrolledDerivative) {
+  for (size_t k = 1; k < 4; ++k) {
+    Trial trial = MakeTrial(SmallCell(), {}, 1);
+    trial.reference[k].values[1] += 1e-6 * Size(trial.reference[k]);
+    EXPECT_GT(UnrolledErrors(trial)[k - 1], kUnrolledTolerance) << trial.wrt[k - 1];
+  }
 }
 
 TEST(Gradcheck, AKinkNearAnArgumentIsNoError) {
@@ -167,6 +218,48 @@ TEST(Roundoff, SumsGrowWithTheRootOfTheirTerms) {
   };
   EXPECT_GT(sum(400), 4 * sum(4));
   EXPECT_LT(sum(400), 25 * sum(4));
+}
+
+TEST(Roundoff, ErrorsThatCancelOnlyBySymmetryAreSeen) {
+  // Equal elements move alike, and what moves alike does not survive taking the mean away once more.
+  auto centre = [](Expr x) { return x - BroadcastTo(ReduceSum(x, {0}) / 8.0, {8}, {}); };
+  EXPECT_GT(ToleranceInUnits(Elementwise([&](Expr x) { return centre(centre(x)); }), kHalves), 1);
+}
+
+TEST(Roundoff, AddedErrorsAreThoseOfEachOutput) {
+  const Graph joint = Vjp(SmallCell(), std::vector<std::string>{"x", "W", "h0"});
+  const Graph added = PropagateRoundoff(joint, {{"T", 3}, {"B", 2}});
+  EXPECT_EQ(ir::Verify(added), "");
+  ASSERT_EQ(added.outputs().size(), 2 * joint.outputs().size());
+  for (size_t k = 0; k < joint.outputs().size(); ++k) {
+    const ir::Output& error = added.outputs()[joint.outputs().size() + k];
+    EXPECT_EQ(error.name, joint.outputs()[k].name + "_error");
+    EXPECT_EQ(added.type(error.node), joint.type(joint.outputs()[k].node));
+  }
+}
+
+TEST(Roundoff, AddedErrorsOfASumAreTheRootOfSquares) {
+  // Two products of one roundoff each, then the sum of both: sqrt(1 + 1 + 2 * 2) roundoffs of a quarter.
+  const Graph graph = PropagateRoundoff(Elementwise([](Expr x) { return x * x + x * x; }), {});
+  const ir::Tensor input{{8}, kHalves};
+  EXPECT_NEAR(ir::Interpret(graph, {}, {&input, 1})[1].values[0], 0.25 * std::sqrt(6), 1e-12);
+}
+
+TEST(Roundoff, AddedErrorsGrowThroughTime) {
+  // h' = 2 h + x from exact numbers: each step doubles the error so far and rounds twice.
+  Graph body;
+  body.name = "step";
+  Expr h = body.AddInput("h", Role::kCarry, {});
+  body.AddOutput("h", h * 2.0 + body.AddInput("x", Role::kElement, {}));
+  Graph graph;
+  graph.name = "doubling";
+  Expr xs = graph.AddInput("x", Role::kData, {Dim("T")});
+  const Expr operands[] = {graph.AddInput("h0", Role::kState, {}), xs};
+  graph.AddOutput("hT", ScanResult(Scan(graph, operands, {std::make_shared<const Graph>(body), 1, 1, Dim("T")}), 0));
+  const ir::Bindings sizes{{"T", 2}};
+  const std::vector<ir::Tensor> inputs{{{2}, {0, 0}}, {{}, {1}}};
+  // Step 1: 2 for the product, 2 for the sum. Step 2: twice that, 4 and 4.
+  EXPECT_NEAR(ir::Interpret(PropagateRoundoff(graph, sizes), sizes, inputs)[1].values[0], std::sqrt(4 * 8 + 32), 1e-12);
 }
 
 TEST(Roundoff, ThePerturbedGraphHasTheSameOutputs) {
