@@ -211,10 +211,16 @@ std::expected<Artifacts, Error> CompileToObject(const ir::Graph& graph, const Co
   return artifacts;
 }
 
-std::expected<std::string, Error> PlanText(const ir::Graph& graph, const CompileOptions& options) {
+std::expected<Plan, Error> PlanProgram(const ir::Graph& graph, const CompileOptions& options) {
   std::expected<Target, Error> target = TargetOf(options);
   if (!target) return std::unexpected(target.error());
-  return PrintPlan(PlanOf(graph, options, *target));
+  return PlanOf(graph, options, *target);
+}
+
+std::expected<std::string, Error> PlanText(const ir::Graph& graph, const CompileOptions& options) {
+  std::expected<Plan, Error> plan = PlanProgram(graph, options);
+  if (!plan) return std::unexpected(plan.error());
+  return PrintPlan(*plan);
 }
 
 namespace {

@@ -28,6 +28,8 @@
 
 namespace recurve {
 
+struct Plan;
+
 struct CompileOptions {
   Precision precision = Precision::kF32;
   Storage store = Storage::kSame;                       // of packed weights and tape; in 16 bits with f32 only
@@ -72,6 +74,8 @@ struct Artifacts {
 std::expected<Artifacts, Error> CompileToObject(const ir::Graph& graph, const CompileOptions& options = {},
                                                 const ArtifactChoice& choice = {});
 
+// The plan (plan.h), for who prints or measures it.
+std::expected<Plan, Error> PlanProgram(const ir::Graph& graph, const CompileOptions& options = {});
 // The plan, as text for people.
 std::expected<std::string, Error> PlanText(const ir::Graph& graph, const CompileOptions& options = {});
 

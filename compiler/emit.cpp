@@ -10,6 +10,7 @@
 #include <llvm/Transforms/Scalar/EarlyCSE.h>
 
 #include "compiler/emit_kernel.h"
+#include "compiler/plan_team.h"
 #include "runtime/abi.h"
 
 namespace recurve {
@@ -77,6 +78,30 @@ void TranslateQuickly(const EmitTypes& types, llvm::Function& function) {
   function.addFnAttr(llvm::Attribute::NoInline);  // the one demands the other
 }
 
+// The plan's rules for teams as code, for a team of `count` members.
+struct TeamRules {
+  llvm::IRBuilder<>& builder;
+  const EmitTypes& types;
+  Value* count;
+  std::function<Value*(const std::string&)> axis;
+
+  Value* Cycles(const Amount& amount) {
+    Value* sum = types.Word(0);
+    for (const Size& term : amount.terms) sum = builder.CreateAdd(sum, EmitSize(builder, types, term, axis));
+    return sum;
+  }
+  // What the others take off the first member. A number of cycles that overflows a word would take years.
+  Value* Saved(const TeamRule& rule) {
+    Value* cycles = Cycles(rule.shared_cycles);
+    return builder.CreateSub(cycles, builder.CreateUDiv(cycles, count));
+  }
+  Value* Pays(const TeamRule& rule) { return builder.CreateICmpUGT(Saved(rule), Cycles(rule.overhead_cycles)); }
+  Value* ByRows(const EntryTeam& team) {
+    if (team.rows_each == 0) return builder.getFalse();
+    return builder.CreateICmpUGE(axis("B"), builder.CreateMul(count, types.Word(team.rows_each)));
+  }
+};
+
 class EntryEmitter {
  public:
   EntryEmitter(EmitModule& emit, const EntryPlan& entry)
@@ -84,6 +109,7 @@ class EntryEmitter {
 
   void Run() {
     EmitWorkspaceBytes();
+    EmitUsefulMembers();
     std::string name = emit_.plan.name + "_" + entry_.name;
     llvm::FunctionType* type = llvm::FunctionType::get(builder_.getVoidTy(), {emit_.types.pointer}, false);
     function_ = llvm::Function::Create(type, llvm::GlobalValue::ExternalLinkage, name, emit_.module);
@@ -95,6 +121,35 @@ class EntryEmitter {
     EmitStatements(entry_.statements);
     if (entry_.packs_panels) EmitPanels();
     builder_.CreateRetVoid();
+  }
+
+  // word NAME_ENTRY_useful_members(const word* extents, word count): the rule of the entry, to which every loop that is
+  // not run alone adds its steps.
+  void EmitUsefulMembers() {
+    const EmitTypes& types = emit_.types;
+    std::string name = emit_.plan.name + "_" + entry_.name + "_useful_members";
+    llvm::FunctionType* type = llvm::FunctionType::get(types.size, {types.pointer, types.size}, false);
+    useful_members_ = llvm::Function::Create(type, llvm::GlobalValue::ExternalLinkage, name, emit_.module);
+    useful_members_->addFnAttr(llvm::Attribute::NoUnwind);
+    TranslateQuickly(emit_.types, *useful_members_);
+    llvm::IRBuilder<> builder(llvm::BasicBlock::Create(types.context, "entry", useful_members_));
+    auto axis = [&](const std::string& wanted) -> Value* {
+      auto index = std::ranges::find(emit_.plan.axes, wanted) - emit_.plan.axes.begin();
+      Value* place = builder.CreateConstInBoundsGEP1_64(types.size, useful_members_->getArg(0), index);
+      return builder.CreateLoad(types.size, place);
+    };
+    TeamRules rules{builder, types, useful_members_->getArg(1), axis};
+    const EntryTeam& team = entry_.team;
+    Value* gain = rules.Saved(team.units);
+    for (const TimeLoop* loop : OutermostLoops(entry_.statements)) {
+      const TeamRule& step = loop->team->units;
+      Value* of_step = builder.CreateSub(rules.Saved(step), rules.Cycles(step.overhead_cycles));
+      Value* of_loop = builder.CreateMul(of_step, EmitSize(builder, types, SizeOf(loop->time), axis));
+      gain = builder.CreateAdd(gain, builder.CreateSelect(rules.Pays(step), of_loop, types.Word(0)));
+    }
+    Value* pays = builder.CreateICmpUGT(gain, rules.Cycles(team.units.overhead_cycles));
+    pays = builder.CreateSelect(rules.ByRows(team), rules.Pays(team.rows), pays);
+    builder.CreateRet(builder.CreateSelect(pays, useful_members_->getArg(1), types.Word(1)));
   }
 
  private:
@@ -164,30 +219,76 @@ class EntryEmitter {
       SetFrame(layout_.Buffer(static_cast<int>(i)), address);
     }
     // Zeros are there before any thread reads them.
-    EmitBarrier(builder_, emit_.types, LoadSlot(SlotOfKind(RECURVE_SLOT_TEAM), emit_.types.pointer));
+    bool zeroes = std::ranges::any_of(entry_.buffers, &Buffer::zero_if_null);
+    if (zeroes) EmitBarrier(builder_, emit_.types, FrameWord(layout_.Team(), emit_.types.pointer));
   }
 
-  // Every thread writes the same zeros.
+  // Threads share the elements.
   void EmitZeros(Value* condition, Value* address, Value* elements) {
     EmitIf(builder_, condition, [&] {
-      EmitLoop(builder_, Word(0), elements, Word(1), [&](Value* i) {
+      auto [begin, end] = ShareOf(elements);
+      EmitLoop(builder_, begin, end, Word(1), [&](Value* i) {
         builder_.CreateStore(llvm::Constant::getNullValue(emit_.types.real),
                              builder_.CreateGEP(emit_.types.real, address, i));
       });
     });
   }
 
+  // This thread's part of [0, count).
+  std::pair<Value*, Value*> ShareOf(Value* count) {
+    Value* index = FrameWord(layout_.ThreadIndex(), emit_.types.size);
+    Value* threads = FrameWord(layout_.ThreadCount(), emit_.types.size);
+    Value* next = builder_.CreateAdd(index, Word(1));
+    return {builder_.CreateUDiv(builder_.CreateMul(count, index), threads),
+            builder_.CreateUDiv(builder_.CreateMul(count, next), threads)};
+  }
+
+  // Members that the entry has no use for return at once, and the first goes on without a team.
   void FillTeam() {
     Value* team = LoadSlot(SlotOfKind(RECURVE_SLOT_TEAM), emit_.types.pointer);
-    SetFrame(layout_.Team(), team);
+    bool has_batch = std::ranges::find(emit_.plan.axes, "B") != emit_.plan.axes.end();
+    Value* batch = has_batch ? FrameWord(layout_.Axis("B"), emit_.types.size) : Word(1);
+    SetFrame(layout_.BatchBegin(), Word(0));
+    SetFrame(layout_.BatchEnd(), batch);
+    WorkAlone();
+    EmitIf(builder_, builder_.CreateICmpNE(team, llvm::ConstantPointerNull::get(emit_.types.pointer)), [&] {
+      auto member = [&](int i) {  // recurve_team begins with index and count
+        Value* place = builder_.CreateConstInBoundsGEP1_64(emit_.types.size, team, i);
+        return builder_.CreateLoad(emit_.types.size, place);
+      };
+      Value* index = member(0);
+      Value* count = member(1);
+      Value* useful = builder_.CreateCall(useful_members_, {function_->getArg(0), count});
+      ReturnIf(builder_.CreateICmpUGE(index, useful));
+      EmitIf(builder_, builder_.CreateICmpEQ(useful, count), [&] {
+        SetFrame(layout_.Team(), team);
+        SetFrame(layout_.ThreadIndex(), index);
+        SetFrame(layout_.ThreadCount(), count);
+        if (entry_.team.rows_each == 0) return;
+        TeamRules rules{builder_, emit_.types, count, [&](const std::string&) { return batch; }};
+        EmitIf(builder_, rules.ByRows(entry_.team), [&] {
+          auto [begin, end] = ShareOf(batch);
+          SetFrame(layout_.BatchBegin(), begin);
+          SetFrame(layout_.BatchEnd(), end);
+        });
+      });
+    });
+  }
+
+  // From here on this thread shares nothing and meets nobody.
+  void WorkAlone() {
+    SetFrame(layout_.Team(), llvm::ConstantPointerNull::get(emit_.types.pointer));
     SetFrame(layout_.ThreadIndex(), Word(0));
     SetFrame(layout_.ThreadCount(), Word(1));
-    EmitIf(builder_, builder_.CreateICmpNE(team, llvm::ConstantPointerNull::get(emit_.types.pointer)), [&] {
-      for (int i = 0; i < 2; ++i) {  // recurve_team begins with index and count
-        Value* place = builder_.CreateConstInBoundsGEP1_64(emit_.types.size, team, i);
-        SetFrame(layout_.ThreadIndex() + i, builder_.CreateLoad(emit_.types.size, place));
-      }
-    });
+  }
+
+  void ReturnIf(Value* condition) {
+    llvm::BasicBlock* leave = llvm::BasicBlock::Create(emit_.types.context, "leave", function_);
+    llvm::BasicBlock* stay = llvm::BasicBlock::Create(emit_.types.context, "stay", function_);
+    builder_.CreateCondBr(condition, leave, stay);
+    builder_.SetInsertPoint(leave);
+    builder_.CreateRetVoid();
+    builder_.SetInsertPoint(stay);
   }
 
   void EmitStatements(const std::vector<Statement>& statements) {
@@ -195,7 +296,11 @@ class EntryEmitter {
       if (const auto* call = std::get_if<KernelCall>(&statement.kind)) {
         EmitCall(call->kernel);
       } else if (const auto* loop = std::get_if<TimeLoop>(&statement.kind)) {
-        EmitTimeLoop(*loop);
+        if (loop->team) {
+          EmitSharedLoop(*loop);
+        } else {
+          EmitTimeLoop(*loop);
+        }
       } else if (const auto* rows = std::get_if<RowLoop>(&statement.kind)) {
         EmitRowLoop(*rows);
       } else if (const auto* chunks = std::get_if<ChunkLoop>(&statement.kind)) {
@@ -221,6 +326,34 @@ class EntryEmitter {
     std::string name = emit_.plan.name + "_" + entry_.name + "_" + std::to_string(number);
     llvm::Function* function = KernelEmitter(emit_, layout_, kernel, loops, name).Emit();
     builder_.CreateCall(function, arguments);
+  }
+
+  // By rows or alone are the same code as one thread's: the frame says which rows of the batch, and that there is no
+  // team.
+  void EmitSharedLoop(const TimeLoop& loop) {
+    auto axis = [&](const std::string& name) { return FrameWord(layout_.Axis(name), emit_.types.size); };
+    Value* count = FrameWord(layout_.ThreadCount(), emit_.types.size);
+    Value* index = FrameWord(layout_.ThreadIndex(), emit_.types.size);
+    Value* team = FrameWord(layout_.Team(), emit_.types.pointer);
+    TeamRules rules{builder_, emit_.types, count, axis};
+    // A team of one keeps its barriers, at which somebody may look at the clock.
+    Value* several = builder_.CreateICmpUGT(count, Word(1));
+    Value* by_rows = rules.ByRows(entry_.team);
+    Value* units = builder_.CreateAnd(builder_.CreateNot(by_rows), rules.Pays(loop.team->units));
+    Value* apart = builder_.CreateAnd(several, builder_.CreateNot(units));
+    Value* alone = builder_.CreateAnd(apart, builder_.CreateNot(by_rows));
+    Value* others = builder_.CreateAnd(alone, builder_.CreateICmpNE(index, Word(0)));
+    Value* leaves = builder_.CreateAnd(alone, builder_.CreateNot(rules.Pays(loop.team->rest)));
+    ReturnIf(builder_.CreateAnd(leaves, others));
+    EmitIf(builder_, apart, [&] { WorkAlone(); });
+    EmitIf(builder_, builder_.CreateNot(others), [&] { EmitTimeLoop(loop); });
+    // What follows relies on the barrier that ends a step.
+    EmitIf(builder_, builder_.CreateAnd(apart, builder_.CreateNot(leaves)), [&] {
+      SetFrame(layout_.Team(), team);
+      SetFrame(layout_.ThreadIndex(), index);
+      SetFrame(layout_.ThreadCount(), count);
+      EmitBarrier(builder_, emit_.types, team);
+    });
   }
 
   void EmitTimeLoop(const TimeLoop& loop) {
@@ -260,9 +393,21 @@ class EntryEmitter {
       return EmitSize(builder_, emit_.types, elements,
                       [&](const std::string& axis) { return FrameWord(layout_.Axis(axis), emit_.types.size); });
     };
+    Value* index = FrameWord(layout_.ThreadIndex(), emit_.types.size);
+    Value* threads = FrameWord(layout_.ThreadCount(), emit_.types.size);
     Value* begin = Word(0);
     Value* count = nullptr;
-    if (loop.chunk < 0) {
+    if (entry_.team.rows_each > 0 && loop.rows.axes == std::vector<std::string>{"B"}) {
+      // The thread's own rows of the batch, if it has such, are nobody else's.
+      Value* factor = Word(loop.rows.factor);
+      begin = FrameWord(layout_.BatchBegin(), emit_.types.size);
+      Value* own = builder_.CreateSub(FrameWord(layout_.BatchEnd(), emit_.types.size), begin);
+      Value* whole = builder_.CreateICmpEQ(own, FrameWord(layout_.Axis("B"), emit_.types.size));
+      index = builder_.CreateSelect(whole, index, Word(0));
+      threads = builder_.CreateSelect(whole, threads, Word(1));
+      begin = builder_.CreateMul(begin, factor);
+      count = builder_.CreateMul(own, factor);
+    } else if (loop.chunk < 0) {
       count = size(loop.rows);
     } else {
       Value* step = size(loop.step_rows);
@@ -271,8 +416,6 @@ class EntryEmitter {
       begin = builder_.CreateMul(begin, step);
       count = builder_.CreateMul(steps, step);
     }
-    Value* index = FrameWord(layout_.ThreadIndex(), emit_.types.size);
-    Value* threads = FrameWord(layout_.ThreadCount(), emit_.types.size);
     auto part = [&](Value* i) {
       return builder_.CreateAdd(begin, builder_.CreateUDiv(builder_.CreateMul(count, i), threads));
     };
@@ -312,21 +455,20 @@ class EntryEmitter {
     });
   }
 
-  // Rearranges weights into panels, column by column; one thread does it all.
+  // Rearranges weights into panels, column by column; threads share the blocks.
   void EmitPanels() {
     Value* packed = FrameWord(layout_.Packed(), emit_.types.pointer);
-    Value* team = FrameWord(layout_.Team(), emit_.types.pointer);
-    EmitBarrier(builder_, emit_.types, team);
-    Value* thread = FrameWord(layout_.ThreadIndex(), emit_.types.size);
-    EmitIf(builder_, builder_.CreateICmpEQ(thread, Word(0)), [&] {
-      for (const Panels& panels : emit_.plan.panels) EmitPanelSet(panels, packed);
-    });
+    if (!entry_.statements.empty()) {
+      EmitBarrier(builder_, emit_.types, FrameWord(layout_.Team(), emit_.types.pointer));
+    }
+    for (const Panels& panels : emit_.plan.panels) EmitPanelSet(panels, packed);
   }
 
   void EmitPanelSet(const Panels& panels, Value* packed) {
     llvm::Type* real = emit_.types.real;
     llvm::Type* stored = emit_.types.Stored(panels.format.storage);
     Value* panel = builder_.CreateGEP(builder_.getInt8Ty(), packed, Word(panels.offset_bytes));
+    auto [begin, end] = ShareOf(Word(panels.blocks()));
     int first = 0;
     for (int chunk : panels.chunks) {
       for (int c = 0; c < chunk; ++c) {
@@ -341,7 +483,7 @@ class EntryEmitter {
         for (const OffsetTerm& term : group.source.offset) start += term.stride.factor * term.shift;
         Value* buffer = FrameWord(layout_.Buffer(group.source.buffer), emit_.types.pointer);
         Value* source = builder_.CreateGEP(real, buffer, Word(start));
-        EmitLoop(builder_, Word(0), Word(panels.blocks()), Word(1), [&](Value* block) {
+        EmitLoop(builder_, begin, end, Word(1), [&](Value* block) {
           // Units [unit, unit + lanes) of the group; those beyond its end are zero.
           Value* unit = builder_.CreateMul(
               builder_.CreateAdd(builder_.CreateMul(block, Word(panels.vectors)), Word(column % panels.vectors)),
@@ -415,6 +557,7 @@ class EntryEmitter {
   FrameLayout layout_;
   llvm::IRBuilder<> builder_;
   llvm::Function* function_ = nullptr;
+  llvm::Function* useful_members_ = nullptr;
   Value* frame_ = nullptr;
   std::map<Storage, llvm::Function*> pack_columns_;
   std::vector<Value*> chunk_steps_;  // per chunk loop

@@ -1,8 +1,8 @@
 // compiler/emit_frame.h: types, loops and the frame that kernels share.
 //
 // The frame of an entry is an array of words: the sizes of the symbolic axes, the thread's index, the number of
-// threads, the team, the packed weights, then the address of every buffer, then the
-// range of steps of every chunk loop and the range of rows of a row loop.
+// threads, the team, the packed weights, the rows of the batch that the thread computes, the address of every buffer,
+// then the range of steps of every chunk loop and the range of rows of a row loop.
 
 #ifndef RECURVE_COMPILER_EMIT_FRAME_H_
 #define RECURVE_COMPILER_EMIT_FRAME_H_
@@ -55,7 +55,9 @@ struct FrameLayout {
   int ThreadCount() const { return ThreadIndex() + 1; }
   int Team() const { return ThreadIndex() + 2; }
   int Packed() const { return ThreadIndex() + 3; }
-  int Buffer(int buffer) const { return ThreadIndex() + 4 + buffer; }
+  int BatchBegin() const { return ThreadIndex() + 4; }
+  int BatchEnd() const { return ThreadIndex() + 5; }
+  int Buffer(int buffer) const { return ThreadIndex() + 6 + buffer; }
   // The range of steps that a chunk loop is at.
   int ChunkBegin(int chunk) const { return Buffer(static_cast<int>(entry.buffers.size())) + 2 * chunk; }
   int ChunkEnd(int chunk) const { return ChunkBegin(chunk) + 1; }
@@ -84,6 +86,8 @@ class FrameReader {
   Value* ChunkEnd(int chunk) { return Word(layout_.ChunkEnd(chunk)); }
   Value* RowBegin() { return Word(layout_.RowBegin()); }
   Value* RowEnd() { return Word(layout_.RowEnd()); }
+  Value* BatchBegin() { return Word(layout_.BatchBegin()); }
+  Value* BatchEnd() { return Word(layout_.BatchEnd()); }
   // The address of a view's first element.
   Value* Base(const View& view);
   // The type of its elements.

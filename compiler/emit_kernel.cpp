@@ -151,8 +151,45 @@ KernelEmitter::Range KernelEmitter::Split(Value* count, Value* parts, Value* par
 
 KernelEmitter::Range KernelEmitter::SplitAmongThreads(Range range) {
   if (kernel_.in_row_loop) return range;  // which is the thread's already
-  Range part = Split(builder_.CreateSub(range.end, range.begin), frame_->ThreadCount(), frame_->ThreadIndex());
+  Range part = Split(builder_.CreateSub(range.end, range.begin), Threads(), Thread());
   return {builder_.CreateAdd(range.begin, part.begin), builder_.CreateAdd(range.begin, part.end)};
+}
+
+// Whether this call computes some rows of the batch only; null when it never does.
+Value* KernelEmitter::HasOwnRows() {
+  if (kernel_.batch_axis < 0) return nullptr;
+  Value* own = builder_.CreateSub(frame_->BatchEnd(), frame_->BatchBegin());
+  return builder_.CreateICmpNE(own, frame_->Axis("B"));
+}
+
+// Threads that share what this call computes: one, where each computes its own rows of the batch.
+Value* KernelEmitter::Threads() {
+  Value* own = HasOwnRows();
+  return own == nullptr ? frame_->ThreadCount() : builder_.CreateSelect(own, Word(1), frame_->ThreadCount());
+}
+
+Value* KernelEmitter::Thread() {
+  Value* own = HasOwnRows();
+  return own == nullptr ? frame_->ThreadIndex() : builder_.CreateSelect(own, Word(0), frame_->ThreadIndex());
+}
+
+void KernelEmitter::EmitOwnRows(size_t axis, const std::function<void(Range)>& body) {
+  const Size& size = kernel_.rows[axis];
+  if (kernel_.batch_axis != static_cast<int>(axis) || size.axes.size() == 1) return body(RowRange(axis));
+  // Axis [steps][batch][constant]: all of it in one go, or the own rows of one step after the other.
+  Value* own = HasOwnRows();
+  Range all = RowRange(axis);
+  Value* step = builder_.CreateMul(frame_->Axis("B"), Word(size.factor));
+  Value* first = builder_.CreateSelect(own, builder_.CreateUDiv(all.begin, step), Word(0));
+  Value* last = builder_.CreateSelect(own, builder_.CreateUDiv(all.end, step), Word(1));
+  EmitLoop(builder_, first, last, Word(1), [&](Value* t) {
+    Value* start = builder_.CreateMul(t, step);
+    auto bound = [&](Value* batch, Value* otherwise) {
+      Value* at = builder_.CreateAdd(start, builder_.CreateMul(batch, Word(size.factor)));
+      return builder_.CreateSelect(own, at, otherwise);
+    };
+    body({bound(frame_->BatchBegin(), all.begin), bound(frame_->BatchEnd(), all.end)});
+  });
 }
 
 KernelEmitter::Range KernelEmitter::WalkedRange(const std::vector<Size>& extents, size_t axis, bool is_chunked) {
@@ -164,6 +201,10 @@ KernelEmitter::Range KernelEmitter::WalkedRange(const std::vector<Size>& extents
 
 KernelEmitter::Range KernelEmitter::RowRange(size_t axis) {
   if (kernel_.in_row_loop) return {frame_->RowBegin(), frame_->RowEnd()};
+  if (kernel_.batch_axis == static_cast<int>(axis) && kernel_.rows[axis].axes.size() == 1) {
+    Value* step = Word(kernel_.rows[axis].factor);
+    return {builder_.CreateMul(frame_->BatchBegin(), step), builder_.CreateMul(frame_->BatchEnd(), step)};
+  }
   return WalkedRange(kernel_.rows, axis, !kernel_.sums_steps);
 }
 
@@ -316,8 +357,11 @@ void KernelEmitter::RunStores(LaneBuilder& lanes, const Row& row, Value* unit, i
 // A lane program row by row; threads share the rows.
 void KernelEmitter::EmitMap() {
   if (!kernel_.products.empty()) return EmitMapWithProducts();
+  EmitOwnRows(kernel_.rows.size() - 1, [&](Range rows) { EmitMapRows(SplitAmongThreads(rows)); });
+}
+
+void KernelEmitter::EmitMapRows(Range rows) {
   const int lanes = kernel_.lanes, full = Units() / lanes, tail = Units() % lanes;
-  Range rows = SplitAmongThreads(RowRange(kernel_.rows.size() - 1));
   Indices indices;
   EmitRowNest(indices, [&] {
     EmitLoop(builder_, rows.begin, rows.end, Word(1), [&](Value* r) {
@@ -339,17 +383,20 @@ void KernelEmitter::EmitMap() {
 // For a block of rows and a block of units: products into scratch, then the lane program row by row. Threads share the
 // blocks of units, or the rows where there are fewer blocks than threads.
 void KernelEmitter::EmitMapWithProducts() {
+  std::vector<Value*> scratch;
+  for (const MapProduct& product : kernel_.products) {
+    int columns = emit_.plan.panels[product.panels].columns();
+    scratch.push_back(Scratch(int64_t{kernel_.block_rows} * columns * kernel_.lanes));
+  }
+  EmitOwnRows(kernel_.rows.size() - 1, [&](Range rows) { EmitProductRows(scratch, rows); });
+}
+
+void KernelEmitter::EmitProductRows(const std::vector<Value*>& scratch, Range rows) {
   const int lanes = kernel_.lanes, vectors = kernel_.vectors, units = Units();
   const int full_vectors = units / lanes, tail = units % lanes;
   const int blocks = (units + lanes * vectors - 1) / (lanes * vectors);
-  std::vector<Value*> scratch;
-  for (const MapProduct& product : kernel_.products) {
-    scratch.push_back(Scratch(int64_t{kernel_.block_rows} * emit_.plan.panels[product.panels].columns() * lanes));
-  }
-
-  Range rows = RowRange(kernel_.rows.size() - 1);
-  Value* threads = frame_->ThreadCount();
-  Value* thread = frame_->ThreadIndex();
+  Value* threads = Threads();
+  Value* thread = Thread();
   Value* by_blocks = builder_.CreateICmpSGE(Word(blocks), threads);
   Range of_blocks = Split(Word(blocks), threads, thread), of_rows = SplitAmongThreads(rows);
   Value* block_begin = builder_.CreateSelect(by_blocks, of_blocks.begin, Word(0));

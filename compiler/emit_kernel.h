@@ -72,9 +72,12 @@ class KernelEmitter {
   };
 
   void EmitMap();
+  void EmitMapRows(Range rows);
   void EmitMapWithProducts();
+  void EmitProductRows(const std::vector<Value*>& scratch, Range rows);
   void EmitProducts(const std::vector<Value*>& scratch, const Indices& outer, Value* row, Value* count, Value* block);
   void EmitReduce();
+  void EmitReduceRows(Range rows);
   void EmitReduceRow(const Indices& rows, Value* first_unit, int vectors, int valid);
   void EmitReduceUnits(const Indices& rows);
   std::vector<Value*> EmitCarriedLoop(Value* count, const std::vector<Value*>& initial,
@@ -103,11 +106,17 @@ class KernelEmitter {
   Value* StrideOf(const View& view) { return frame_->SizeValue(view.axes.back().stride); }
   Range Split(Value* count, Value* parts, Value* part);
   Value* Minimum(Value* a, Value* b) { return builder_.CreateSelect(builder_.CreateICmpSLT(a, b), a, b); }
-  // The indices of a row or reduced axis that this call walks: all of them, or those of a chunk of steps.
+  // The indices of a row or reduced axis that this call walks: all of them, those of a chunk of steps, or
+  // those of the rows of the batch that the thread computes.
   Range RowRange(size_t axis);
   Range ReducedRange(size_t axis);
   Range WalkedRange(const std::vector<Size>& extents, size_t axis, bool is_chunked);
   Range SplitAmongThreads(Range range);
+  // The same for the axis that threads split, once or once for every step.
+  void EmitOwnRows(size_t axis, const std::function<void(Range)>& body);
+  Value* HasOwnRows();
+  Value* Threads();
+  Value* Thread();
   // Whether nothing has been summed into the results yet; null when that is so at every call.
   Value* IsFirstChunk();
   // Loops over ranges, appending their indices.

@@ -16,7 +16,10 @@ double Identity(ReduceKind kind) { return kind == ReduceKind::kSum ? 0.0 : -std:
 }  // namespace
 
 void KernelEmitter::EmitReduce() {
-  Range split = SplitAmongThreads(RowRange(0));
+  EmitOwnRows(0, [&](Range rows) { EmitReduceRows(SplitAmongThreads(rows)); });
+}
+
+void KernelEmitter::EmitReduceRows(Range split) {
   Indices rows;
   EmitLoop(builder_, split.begin, split.end, Word(1), [&](Value* first) {
     rows.push_back(first);

@@ -18,9 +18,13 @@
 
 namespace recurve {
 
+// How a team shares entries: as the plan's rules say, or one way wherever it is possible, for tests and measurements.
+enum class TeamChoice : uint8_t { kByCost, kByRows, kByUnits };
+
 // What a plan may do one way or another without changing what is computed; sums may differ in their last bits.
 struct PlanChoices {
   int64_t chunk_rows = 1024;  // rows (steps times batch) of a chunk of steps: so many share one reading of the weights
+  TeamChoice team = TeamChoice::kByCost;
 };
 
 // How exact exp, tanh and sigmoid are (compiler/lane_math.h states both). Of f64 there is only the accurate one.
@@ -48,6 +52,7 @@ struct Slot {
 struct EntryInterface {
   std::string name;  // "forward", ...; the function is NAME_forward, its size NAME_forward_workspace_bytes
   std::vector<Slot> slots;
+  bool has_team_rule = false;  // NAME_forward_useful_members exists
 };
 
 struct ProgramInterface {
@@ -67,10 +72,11 @@ struct ProgramInterface {
 std::string CIdentifier(std::string_view name);
 
 // The symbols of a program's functions and of its descriptor: NAME_forward, NAME_forward_workspace_bytes,
-// NAME_tape_bytes and NAME_program. An object calls the size of the tape NAME_forward_tape_bytes, since the C header
-// has a NAME_tape_bytes that takes the sizes one by one.
+// NAME_forward_useful_members, NAME_tape_bytes and NAME_program. An object calls the size of the tape
+// NAME_forward_tape_bytes, since the C header has a NAME_tape_bytes that takes the sizes one by one.
 std::string EntrySymbol(const ProgramInterface& program, const EntryInterface& entry);
 std::string WorkspaceSymbol(const ProgramInterface& program, const EntryInterface& entry);
+std::string UsefulMembersSymbol(const ProgramInterface& program, const EntryInterface& entry);
 std::string TapeSymbol(const ProgramInterface& program);
 std::string ExportedTapeSymbol(const ProgramInterface& program);
 std::string DescriptorSymbol(std::string_view program_name);

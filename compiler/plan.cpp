@@ -9,6 +9,7 @@
 
 #include "compiler/plan_block.h"
 #include "compiler/plan_rows.h"
+#include "compiler/plan_team.h"
 #include "compiler/plan_view.h"
 
 namespace recurve {
@@ -272,6 +273,7 @@ Plan MakePlan(const std::string& name, std::vector<EntryGraph> entries, Precisio
   if (std::erase(plan.axes, "B") != 0) plan.axes.push_back("B");
   for (EntryGraph& entry : entries) plan.entries.push_back(EntryPlanner(plan, std::move(entry)).Run());
   LayOutPacked(plan);
+  PlanTeam(plan);
   return plan;
 }
 
@@ -284,7 +286,7 @@ ProgramInterface InterfaceOf(const Plan& plan, const std::string& target) {
                            .packed_bytes = static_cast<size_t>(plan.packed_bytes)};
   for (const EntryPlan& entry : plan.entries) {
     program.has_tape |= entry.name == "forward" || entry.name == "backward";
-    program.entries.push_back({entry.name, entry.slots});
+    program.entries.push_back({entry.name, entry.slots, /*has_team_rule=*/true});
   }
   return program;
 }

@@ -22,6 +22,8 @@
 #define RECURVE_COMPILER_PLAN_H_
 
 #include <cstdint>
+#include <functional>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -42,6 +44,42 @@ struct Size {
 Size operator*(const Size& a, const Size& b);
 Size SizeOf(const ir::Dim& dim);
 Size SizeOf(const ir::Shape& shape);
+
+// A sum of sizes of different axes, e.g. 512*B*T + 96 (cost.cpp).
+struct Amount {
+  std::vector<Size> terms;
+
+  void Add(const Size& size);
+  void Add(const Amount& other);
+  double At(const std::function<double(const std::string&)>& axis) const;
+  std::string Text() const;  // "512*B*T + 96"
+  bool operator==(const Amount&) const = default;
+};
+Amount operator*(const Amount& amount, const Size& times);
+
+// When a team pays: where the others take more cycles off the first member than `overhead_cycles`, which is what
+// waiting for each other costs. Of `count` members the others take shared_cycles * (count - 1) / count.
+struct TeamRule {
+  Amount shared_cycles, overhead_cycles;
+};
+
+// How a team runs a time loop of an entry that it does not share by rows: by units where `units` pays (members share
+// every kernel and meet after each phase of each step), else the first member runs all steps; the others wait, or leave
+// for good where `rest` does not pay.
+struct LoopTeam {
+  TeamRule units;  // of one step
+  TeamRule rest;   // of what the entry does after the loop
+};
+
+// How a team shares an entry. By rows where that is possible and every member has `rows_each` rows of the batch at
+// least: it takes its rows through all steps without a barrier. Else by units or rows of each kernel, phase by phase.
+// Where that does not pay, the first member does everything.
+struct EntryTeam {
+  int64_t rows_each = 0;  // 0: never by rows, and `why` says why
+  std::string why;
+  TeamRule rows;   // of the entry by rows
+  TeamRule units;  // otherwise, without its loops: what each loop gains comes on top
+};
 
 enum class Place : uint8_t { kSlot, kPacked, kTape, kWorkspace };
 
@@ -209,6 +247,7 @@ struct Kernel {
   Size step_rows;
   Recurrence recurrence;     // kRecurrence; `vectors` are run side by side
   bool in_row_loop = false;  // walks the rows that a row loop is at
+  int batch_axis = -1;       // in a loop that a team may share by rows: which of `rows` is the batch
 };
 
 struct Statement;
@@ -223,6 +262,7 @@ struct TimeLoop {
   int recurrence = -1;
   int64_t most_rows = 0;
   std::vector<Statement> body;
+  std::optional<LoopTeam> team;  // of an outermost loop
 };
 
 // A scan and its neighbours that are parallel in time, a few steps at a time (plan_chunk.h).
@@ -267,6 +307,7 @@ struct EntryPlan {
   std::vector<Kernel> kernels;
   std::vector<Statement> statements;
   std::vector<Chunks> chunks;
+  EntryTeam team;
   bool packs_panels = false;  // `pack`: writes every panel set after its statements
 };
 

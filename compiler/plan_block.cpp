@@ -99,6 +99,7 @@ class BlockPlanner {
   void AddRoot(NodeId id);
   void PlaceRoots();
   void PlaceScan(NodeId id);
+  std::string NameOf(NodeId id) const;
   View Place(NodeId id, bool dense, Size guard = {0, {}});
   void StoreTo(NodeId id, const View& view);
   void SendTo(NodeId id, const View& destination);
@@ -244,6 +245,20 @@ void BlockPlanner::SendTo(NodeId id, const View& destination) {
   }
 }
 
+// What people call a value, also one that the source gives no name.
+std::string BlockPlanner::NameOf(NodeId id) const {
+  const Node& node = graph_[id];
+  if (!node.label.empty()) return node.label;
+  if (node.op == Op::kContract) {
+    Contraction c = Normalize(node);
+    const std::string &weight = graph_[c.right].label, &left = graph_[c.left].label;
+    if (!weight.empty() && !left.empty()) return fmt::format("{} @ {}", weight, left);
+  }
+  if (node.op == Op::kReduceSum) return "sum of " + NameOf(node.args[0]);
+  if (node.op == Op::kReduceMax) return "maximum of " + NameOf(node.args[0]);
+  return fmt::format("{}{}", ir::Name(node.op), id);
+}
+
 // The value's place: its first fitting destination, or workspace. A destination in fewer bits than the arithmetic is
 // none for a value that is read or that its kernel adds to; it gets a rounded copy.
 View BlockPlanner::Place(NodeId id, bool dense, Size guard) {
@@ -263,7 +278,7 @@ View BlockPlanner::Place(NodeId id, bool dense, Size guard) {
   };
   auto usable = find(false);
   if (usable == wanted.end() && may_round) usable = find(true);
-  std::string name = node.label.empty() ? fmt::format("{}{}", ir::Name(node.op), id) : node.label;
+  const std::string name = NameOf(id);
   if (usable == wanted.end()) return views_[id] = context_.AddWorkspace(name, node.type.shape, guard);
   View view = *usable;
   wanted.erase(usable);

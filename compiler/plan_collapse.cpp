@@ -55,6 +55,13 @@ bool TryMerge(std::vector<Size>& extents, int i, const std::vector<Axes>& views,
   return true;
 }
 
+// Whether rows of the batch stay [steps][batch][constant] in one axis, which is how members of a team find their own.
+bool KeepsBatch(const Size& outer, const Size& inner) {
+  auto has_batch = [](const Size& size) { return std::ranges::find(size.axes, "B") != size.axes.end(); };
+  if (has_batch(inner)) return outer == Size{} || !outer.axes.empty();
+  return !has_batch(outer) || inner.axes.empty();
+}
+
 }  // namespace
 
 void CollapseAxes(Kernel& kernel) {
@@ -62,7 +69,7 @@ void CollapseAxes(Kernel& kernel) {
     TryMerge(kernel.reduced, i, ViewsOf(kernel), &Axes::reduced);
   }
   for (int i = static_cast<int>(kernel.rows.size()) - 2; i >= 0; --i) {
-    TryMerge(kernel.rows, i, ViewsOf(kernel), &Axes::rows);
+    if (KeepsBatch(kernel.rows[i], kernel.rows[i + 1])) TryMerge(kernel.rows, i, ViewsOf(kernel), &Axes::rows);
   }
   if (!kernel.rows.empty()) return;
   kernel.rows.push_back(Size{});

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "compiler/plan.h"
+#include "compiler/plan_team.h"
 
 namespace recurve {
 namespace {
@@ -34,6 +35,7 @@ class PlanPrinter {
   void Print() {
     out_ += fmt::format("entry {}\n", entry_.name);
     for (const Buffer& buffer : entry_.buffers) PrintBuffer(buffer);
+    out_ += fmt::format("  team {}\n", TextOf(entry_.team));
     PrintStatements(entry_.statements, 1);
   }
 
@@ -71,6 +73,7 @@ class PlanPrinter {
         std::string time = loop->time.is_constant() ? fmt::format("{}", loop->time.extent) : loop->time.axis;
         out_ += fmt::format("{}for t{} in {} {{\n", indent, loop->loop,
                             loop->reverse ? fmt::format("{}-1 .. 0", time) : fmt::format("0 .. {}-1", time));
+        if (loop->team) out_ += fmt::format("{}  team {}\n", indent, TextOf(*loop->team));
         PrintStatements(loop->body, depth + 1);
         out_ += indent + "}\n";
         if (loop->recurrence >= 0) {
@@ -140,6 +143,7 @@ class PlanPrinter {
       operations += instruction.kind == LaneInstruction::Kind::kElementwise ? 1 : 0;
       if (instruction.kind == LaneInstruction::Kind::kLoad) loads.push_back(View(instruction.view));
     }
+    out_ += fmt::format("{}  a team splits {}\n", indent, SplitOf(kernel));
     if (!loads.empty()) out_ += fmt::format("{}  loads {}\n", indent, fmt::join(loads, ", "));
     if (operations > 0) out_ += fmt::format("{}  computes {} elementwise operations a unit\n", indent, operations);
     for (const LaneStore& store : kernel.stores) {
@@ -154,6 +158,25 @@ class PlanPrinter {
     out_ += fmt::format("{}  runs t{} in {} by itself, {} states in registers, {} vector{} of {} side by side\n",
                         indent, recurrence.loop, recurrence.reverse ? time + "-1 .. 0" : fmt::format("0 .. {}-1", time),
                         recurrence.carried.size(), kernel.vectors, kernel.vectors == 1 ? "" : "s", kernel.lanes);
+  }
+
+  // What members of a team share of a kernel, unless its loop is run by rows.
+  static std::string SplitOf(const Kernel& kernel) {
+    switch (kernel.kind) {
+      case KernelKind::kMap:
+        if (kernel.products.empty()) return fmt::format("{} rows", Text(kernel.rows.back()));
+        return fmt::format("{} blocks of units if there is one for each member, else {} rows", Blocks(kernel),
+                           Text(kernel.rows.back()));
+      case KernelKind::kReduce: return fmt::format("{} rows", Text(kernel.rows.front()));
+      case KernelKind::kProduct: return "the packing by blocks of units, the product by blocks of rows";
+      case KernelKind::kScatter: return "nothing: rows may meet in the table";
+      case KernelKind::kRecurrence: return fmt::format("{} rows", Text(kernel.rows.front()));
+    }
+    return "";
+  }
+  static int64_t Blocks(const Kernel& kernel) {
+    const int64_t block = int64_t{kernel.lanes} * kernel.vectors;
+    return (kernel.units.extent + block - 1) / block;
   }
 
   const Plan& plan_;

@@ -24,7 +24,7 @@
 extern "C" {
 #endif
 
-#define RECURVE_ABI_VERSION 1
+#define RECURVE_ABI_VERSION 2
 #define RECURVE_ALIGNMENT 64
 #define RECURVE_MAX_AXES 8
 
@@ -75,6 +75,9 @@ struct recurve_entry {
   size_t (*workspace_bytes)(const size_t* extents);
   int32_t slot_count;
   const struct recurve_slot* slots;
+  /* How many members of a team of `count` the entry keeps busy for these sizes: `count`, or 1 where meeting costs more
+   * than sharing saves; members beyond that return from `run` at once. Null: all of them. */
+  size_t (*useful_members)(const size_t* extents, size_t count);
 };
 
 struct recurve_program {

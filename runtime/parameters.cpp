@@ -79,7 +79,7 @@ std::expected<Parameters::Bytes, Error> Parameters::Values(std::string_view name
   return Bytes{static_cast<std::byte*>(*address), *ElementCount(slot, {})};
 }
 
-std::expected<void, Error> Parameters::Pack() {
+std::expected<void, Error> Parameters::Pack(Team* team) {
   if (is_packed_.load(std::memory_order_acquire)) return {};
   const std::scoped_lock lock(packing_);
   if (is_packed_.load(std::memory_order_relaxed)) return {};
@@ -108,7 +108,11 @@ std::expected<void, Error> Parameters::Pack() {
         case RECURVE_SLOT_TEAM: slots.push_back(0); break;
       }
     }
-    entry->run(slots.data());
+    if (team != nullptr) {
+      team->Run(*entry, slots);
+    } else {
+      entry->run(slots.data());
+    }
   }
   is_packed_.store(true, std::memory_order_release);
   return {};

@@ -22,6 +22,7 @@
 
 #include "runtime/aligned_memory.h"
 #include "runtime/program.h"
+#include "runtime/team.h"
 
 namespace recurve {
 
@@ -48,8 +49,8 @@ class Parameters {
   }
   void MarkChanged() { is_packed_.store(false, std::memory_order_release); }
 
-  // Brings the packed form up to date; nothing happens when it is. Sessions call it before every run.
-  std::expected<void, Error> Pack();
+  // Brings the packed form up to date; nothing happens when it is. Sessions call it before every run, with their team.
+  std::expected<void, Error> Pack(Team* team = nullptr);
 
   // For Frame: where a parameter's values and the packed form lie. Neither moves during the object's life.
   std::expected<void*, Error> Address(std::string_view name) const;

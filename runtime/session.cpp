@@ -282,7 +282,7 @@ std::expected<void, Error> Frame::Prepare(Call& call) {
         value = reserve(workspace_, entry.workspace_bytes == nullptr ? 0 : entry.workspace_bytes(extents_.data()),
                         "a workspace");
         break;
-      case RECURVE_SLOT_TEAM: break;
+      case RECURVE_SLOT_TEAM: value = reinterpret_cast<uintptr_t>(member_); break;
     }
     if (!value) return std::unexpected(value.error());
     call.values[i] = *value;
@@ -313,7 +313,7 @@ std::expected<void, Error> Frame::CheckIndices(const Call& call) const {
 std::expected<void, Error> Frame::Run(std::string_view entry) {
   const auto found = std::ranges::find_if(calls_, [&](const Call& call) { return entry == call.entry->name; });
   if (found == calls_.end()) return Fail(fmt::format("program `{}` has no entry `{}`", program().name(), entry));
-  if (auto packed = parameters_->Pack(); !packed) return packed;
+  if (auto packed = parameters_->Pack(team_.get()); !packed) return packed;
   if (!found->is_ready) {
     if (auto prepared = Prepare(*found); !prepared) return prepared;
   }

@@ -52,6 +52,13 @@ class Frame {
   // The threads that run entries together; null (the default) runs them in the caller's thread. Same bits either way.
   void UseTeam(std::shared_ptr<Team> team) { team_ = std::move(team); }
 
+  // Runs entries as this member of somebody else's team, which outlives the frame or is null: a team of one whose
+  // barrier looks at the clock sees the phases of an entry pass.
+  void UseMember(const recurve_team* member) {
+    member_ = member;
+    Invalidate();
+  }
+
   // The buffer of a tensor (not of a parameter), row-major. Asking for an adjoint makes it part of the backward pass;
   // one that was never asked for is zero there at no cost.
   template <typename T>
@@ -121,6 +128,7 @@ class Frame {
 
   std::shared_ptr<Parameters> parameters_;
   std::shared_ptr<Team> team_;
+  const recurve_team* member_ = nullptr;
   std::vector<size_t> extents_;  // beside program().axes()
   std::vector<TensorState> tensors_;
   std::vector<Call> calls_;

@@ -1,5 +1,6 @@
 #include "runtime/team.h"
 
+#include <array>
 #include <atomic>
 #include <mutex>
 #include <system_error>
@@ -13,6 +14,8 @@
 namespace recurve {
 namespace {
 
+// What one writer owns: two lines, since processors fetch them in pairs.
+constexpr size_t kLineBytes = 128;
 constexpr int kSpins = 2000;  // some tens of microseconds
 
 void Pause() {
@@ -63,14 +66,20 @@ void PinToProcessor(pthread_t thread, size_t index) {
 
 }  // namespace
 
-// A barrier is a flag for each member, on a line of its own, and one for the release: member 0 waits until every flag
-// shows its own count, then releases the others. Every member calls every barrier, so all counts agree.
+// A dissemination barrier: in round r member i tells member i + 2^r that it is there, and waits until member i - 2^r
+// has told so; after log2(members) rounds everybody has heard of everybody. For two members that is one line each way
+// at the same time. Each flag has one writer, one reader and a line of its own. Every member calls every barrier, so
+// that all counts agree. Source: Hensgen, Finkel & Manber 1988, Two algorithms for barrier synchronization, IJPP 17(1).
 struct Team::Contents {
-  struct alignas(64) Member {
+  static constexpr size_t kMostRounds = 10;  // 1024 members
+  struct alignas(kLineBytes) Flag {
+    std::atomic<uint32_t> count = 0;
+  };
+  struct alignas(kLineBytes) Member {
     recurve_team view{};
-    std::atomic<uint32_t> arrived = 0;
     uint32_t barriers = 0;         // how many this member has begun
     std::vector<uintptr_t> slots;  // this member's copy, with its own view
+    std::array<Flag, kMostRounds> heard;
   };
 
   explicit Contents(size_t count) : members(count) {
@@ -80,14 +89,12 @@ struct Team::Contents {
   static void Barrier(const recurve_team* view) {
     auto& self = *static_cast<Contents*>(view->context);
     Member& member = self.members[view->index];
+    const size_t count = view->count;
     const uint32_t goal = ++member.barriers;
-    if (view->index != 0) {
-      Announce(member.arrived, goal);
-      WaitUntil(self.released, goal);
-      return;
+    for (size_t round = 0, distance = 1; distance < count; ++round, distance *= 2) {
+      Announce(self.members[(view->index + distance) % count].heard[round].count, goal);
+      WaitUntil(member.heard[round].count, goal);
     }
-    for (size_t i = 1; i < self.members.size(); ++i) WaitUntil(self.members[i].arrived, goal);
-    Announce(self.released, goal);
   }
 
   // A started member's life: wait for a run, take part, meet at the barrier that ends it.
@@ -101,9 +108,8 @@ struct Team::Contents {
   }
 
   std::vector<Member> members;
-  alignas(64) std::atomic<uint32_t> released = 0;
-  alignas(64) std::atomic<uint32_t> runs = 0;  // a new value wakes the members
-  const recurve_entry* entry = nullptr;        // of the current run
+  alignas(kLineBytes) std::atomic<uint32_t> runs = 0;  // a new value wakes the members
+  const recurve_entry* entry = nullptr;                // of the current run
   bool is_ending = false;
   std::mutex running;
   std::vector<std::thread> threads;
@@ -139,6 +145,12 @@ size_t Team::size() const { return contents_->members.size(); }
 
 void Team::Run(const recurve_entry& entry, std::span<const uintptr_t> slots) {
   Contents& contents = *contents_;
+  const size_t useful = entry.useful_members == nullptr ? contents.members.size()
+                                                        : entry.useful_members(slots.data(), contents.members.size());
+  if (useful == 1) {
+    entry.run(slots.data());
+    return;
+  }
   const std::scoped_lock lock(contents.running);
   bool has_team_slot = false;
   for (Contents::Member& member : contents.members) {
@@ -150,7 +162,7 @@ void Team::Run(const recurve_entry& entry, std::span<const uintptr_t> slots) {
     }
     if (!has_team_slot) break;
   }
-  if (!has_team_slot || contents.members.size() == 1) {
+  if (!has_team_slot) {
     entry.run(slots.data());
     return;
   }

@@ -33,6 +33,7 @@ void AddCheck(CLI::App& app, int& exit_code);
 void AddShow(CLI::App& app, int& exit_code);
 void AddGradcheck(CLI::App& app, int& exit_code);
 void AddCompile(CLI::App& app, int& exit_code);
+void AddBench(CLI::App& app, int& exit_code);
 void AddTrain(CLI::App& app, int& exit_code);
 void AddSample(CLI::App& app, int& exit_code);
 void AddForecast(CLI::App& app, int& exit_code);

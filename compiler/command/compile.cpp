@@ -8,6 +8,7 @@
 #include <filesystem>
 
 #include "compiler/command/command.h"
+#include "compiler/remarks.h"
 #include "runtime/file.h"
 
 namespace recurve::command {
@@ -19,6 +20,7 @@ struct Options {
   std::vector<std::string> emit = {"object", "header"};
   CompileOptions compile;
   bool inference_only = false;
+  bool remarks = false;
 };
 
 struct File {
@@ -51,6 +53,11 @@ int Run(const Options& options) {
     if (auto done = WriteFile(path, file.contents); !done) return Fail(done.error());
     fmt::print("{}\n", path);
   }
+  if (options.remarks) {
+    auto plan = PlanProgram(*graph, compile);
+    if (!plan) return Fail(plan.error());
+    fmt::print(stderr, "{}", PrintRemarks(Remarks(*plan)));
+  }
   return kFine;
 }
 
@@ -77,6 +84,7 @@ void AddCompile(CLI::App& app, int& exit_code) {
       ->delimiter(',')
       ->type_name("NAMES");
   verb->add_flag("--inference-only", options->inference_only, "no forward and backward pass for training");
+  verb->add_flag("--remarks", options->remarks, "what could not be hoisted, fused or vectorized, on standard error");
   verb->footer(
       "The object needs no library: its only undefined symbols are memcpy and memset. The header explains its use.\n"
       "Examples:\n"

@@ -19,6 +19,7 @@ int main(int argc, char** argv) {
   AddShow(app, exit_code);
   AddGradcheck(app, exit_code);
   AddCompile(app, exit_code);
+  AddBench(app, exit_code);
   AddTrain(app, exit_code);
   AddSample(app, exit_code);
   AddForecast(app, exit_code);

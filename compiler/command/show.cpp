@@ -8,12 +8,13 @@
 #include "compiler/command/command.h"
 #include "compiler/compile.h"
 #include "compiler/derivative.h"
+#include "compiler/remarks.h"
 #include "ir/text.h"
 
 namespace recurve::command {
 namespace {
 
-enum class Stage : uint8_t { kAst, kIr, kAdjoint, kCore, kPlan, kLlvm, kAsm };
+enum class Stage : uint8_t { kAst, kIr, kAdjoint, kCore, kPlan, kRemarks, kLlvm, kAsm };
 
 struct Options {
   ProgramArguments program;
@@ -77,6 +78,13 @@ int ShowCode(const Options& options, const ir::Graph& graph, Clock& clock) {
     fmt::print("{}", *text);
     return kFine;
   }
+  if (options.stage == Stage::kRemarks) {
+    auto plan = PlanProgram(graph, options.compile);
+    if (!plan) return Fail(plan.error());
+    clock.Lap("plan");
+    fmt::print("{}", PrintRemarks(Remarks(*plan)));
+    return kFine;
+  }
   auto artifacts = CompileToObject(graph, options.compile,
                                    {.assembly = options.stage == Stage::kAsm, .llvm = options.stage == Stage::kLlvm});
   if (!artifacts) return Fail(artifacts.error());
@@ -97,6 +105,7 @@ int Run(const Options& options) {
     case Stage::kAdjoint:
     case Stage::kCore: return ShowGraph(options, *graph, clock);
     case Stage::kPlan:
+    case Stage::kRemarks:
     case Stage::kLlvm:
     case Stage::kAsm:
       return options.dump_after.empty() ? ShowCode(options, *graph, clock) : ShowGraph(options, *graph, clock);
@@ -117,8 +126,8 @@ void AddShow(CLI::App& app, int& exit_code) {
   auto* verb = app.add_subcommand("show", "print a program at one stage of its compilation");
   auto options = std::make_shared<Options>();
   const std::map<std::string, Stage> stages = {
-      {"ast", Stage::kAst},   {"ir", Stage::kIr},     {"adjoint", Stage::kAdjoint}, {"core", Stage::kCore},
-      {"plan", Stage::kPlan}, {"llvm", Stage::kLlvm}, {"asm", Stage::kAsm}};
+      {"ast", Stage::kAst},   {"ir", Stage::kIr},           {"adjoint", Stage::kAdjoint}, {"core", Stage::kCore},
+      {"plan", Stage::kPlan}, {"remarks", Stage::kRemarks}, {"llvm", Stage::kLlvm},       {"asm", Stage::kAsm}};
   std::vector<std::string> passes;
   for (const Pass& pass : Passes()) passes.emplace_back(pass.name);
   AddProgramArguments(*verb, options->program);
@@ -135,7 +144,8 @@ void AddShow(CLI::App& app, int& exit_code) {
       "  ir        the tensor program, batch and time axes added\n"
       "  adjoint   with its gradients, simplified\n"
       "  core      after all passes: what the plan is made of\n"
-      "  plan      tiles, phases, buffers\n"
+      "  plan      tiles, phases, buffers, and how threads share them\n"
+      "  remarks   what was hoisted, fused and vectorized, what was not, and why\n"
       "  llvm asm  code for this machine\n" +
       PassList() +
       "Examples:\n"

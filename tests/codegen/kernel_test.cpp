@@ -5,12 +5,15 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <atomic>
+#include <cstdlib>
 
 #include "compiler/compile.h"
 #include "compiler/gradcheck.h"
 #include "frontend/frontend.h"
 #include "ir/builder.h"
 #include "runtime/session.h"
+#include "tests/support/random_cell.h"
 
 namespace recurve {
 namespace {
@@ -70,27 +73,41 @@ struct Sizes {
   size_t steps, batch;
 };
 
+// Results of a session with these sizes for a team of `threads`, or none.
+std::map<std::string, std::vector<double>> ResultsWithTeam(const Program& program, const Sizes& sizes, size_t threads) {
+  Session session(program);
+  EXPECT_TRUE(session.SetExtent("T", sizes.steps));
+  EXPECT_TRUE(session.SetExtent("B", sizes.batch));
+  EXPECT_TRUE(session.Initialize(7));
+  FillArguments(session, 3);
+  if (threads > 1) {
+    auto team = Team::Start(threads);
+    EXPECT_TRUE(team);
+    session.UseTeam(*team);
+  }
+  return Results(session);
+}
+
+// However a team shares the work, and for members that get nothing to do.
+void ExpectTheSameBits(const ir::Graph& graph, const Sizes& sizes) {
+  std::map<std::string, std::vector<double>> expected = ResultsWithTeam(Compiled(graph), sizes, 1);
+  for (TeamChoice choice : {TeamChoice::kByCost, TeamChoice::kByRows, TeamChoice::kByUnits}) {
+    auto program = CompileToMemory(graph, {.plan = {.team = choice}});
+    ASSERT_TRUE(program) << program.error().message;
+    for (size_t threads : {2, 3, 5}) {
+      for (const auto& [name, values] : ResultsWithTeam(*program, sizes, threads)) {
+        EXPECT_TRUE(values == expected[name])
+            << name << ", " << threads << " threads, choice " << static_cast<int>(choice);
+      }
+    }
+  }
+}
+
 class Threads : public testing::TestWithParam<std::tuple<std::string, Sizes>> {};
 
 TEST_P(Threads, GiveTheSameBits) {
   const auto& [cell, sizes] = GetParam();
-  Program program = Compiled(LibraryCell(cell, sizes.inputs, sizes.units));
-  std::map<std::string, std::vector<double>> expected;
-  for (size_t threads : {1, 2, 3}) {
-    Session session(program);
-    ASSERT_TRUE(session.SetExtent("T", sizes.steps));
-    ASSERT_TRUE(session.SetExtent("B", sizes.batch));
-    ASSERT_TRUE(session.Initialize(7));
-    FillArguments(session, 3);
-    if (threads > 1) {
-      auto team = Team::Start(threads);
-      ASSERT_TRUE(team);
-      session.UseTeam(*team);
-    }
-    std::map<std::string, std::vector<double>> results = Results(session);
-    if (threads == 1) expected = results;
-    EXPECT_EQ(results, expected) << threads << " threads";
-  }
+  ExpectTheSameBits(LibraryCell(cell, sizes.inputs, sizes.units), sizes);
 }
 
 INSTANTIATE_TEST_SUITE_P(Codegen, Threads,
@@ -104,6 +121,38 @@ TEST(Entries, ForwardAloneSaysHowLargeItsTapeIs) {
   ASSERT_NE(program->descriptor().tape_bytes, nullptr);
   const size_t extents[] = {3, 2};
   EXPECT_GT(program->descriptor().tape_bytes(extents), 0U);
+}
+
+TEST(RandomCells, GiveTheSameBitsForAnyTeam) {
+  const char* given = std::getenv("RECURVE_SEED");
+  const uint64_t first = given == nullptr ? 1 : std::strtoull(given, nullptr, 10);
+  for (uint64_t seed = first; seed < first + (given == nullptr ? 6 : 1) && !testing::Test::HasFailure(); ++seed) {
+    SCOPED_TRACE(fmt::format("RECURVE_SEED={}", seed));
+    const RandomCell cell = MakeRandomCell(seed);
+    ExpectTheSameBits(GraphOf(cell.source, "random", cell.extents), {.steps = 4, .batch = 6});
+  }
+}
+
+// An entry that a team cannot speed up says so before anybody is woken, and sends members home that come all the same.
+TEST(Team, SmallEntriesAreNotShared) {
+  Program program = Compiled(LibraryCell("lstm", 64, 64));
+  const auto useful = [&](const char* entry, size_t steps, size_t batch) {
+    const size_t extents[] = {steps, batch};
+    return program.FindEntry(entry)->useful_members(extents, 2);
+  };
+  EXPECT_EQ(useful("step", 1, 1), 1u);
+  EXPECT_EQ(useful("forward", 100, 1), 1u);
+  EXPECT_EQ(useful("forward", 100, 64), 2u);
+  EXPECT_EQ(useful("backward", 100, 64), 2u);
+  std::atomic<int> barriers = 0;
+  recurve_team second{1, 2, [](const recurve_team* team) { ++*static_cast<std::atomic<int>*>(team->context); },
+                      &barriers};
+  const recurve_entry& step = *program.FindEntry("step");
+  std::vector<uintptr_t> slots(static_cast<size_t>(step.slot_count), 1);
+  slots.back() = reinterpret_cast<uintptr_t>(&second);
+  ASSERT_EQ(step.slots[step.slot_count - 1].kind, RECURVE_SLOT_TEAM);
+  step.run(slots.data());  // touches no tensor: they are not there
+  EXPECT_EQ(barriers, 0);
 }
 
 TEST(Step, RepeatedIsInference) {

@@ -2,6 +2,8 @@
 
 #include "runtime/session.h"
 
+#include <array>
+#include <atomic>
 #include <cmath>
 #include <thread>
 
@@ -279,6 +281,58 @@ TEST(Session, SaysThatMemoryIsExhausted) {
 TEST(Stream, SaysThatABatchOfNoneCannotRun) {
   Stream stream(Wrapped(SeriesProgram(ElementType::kF32)), 0);
   EXPECT_EQ(stream.Step().error().message, "cannot run `step`: an axis is 0");
+}
+
+// Every member sees what the others wrote before each barrier, also where members outnumber processors.
+TEST(Team, BarriersHoldForAnyNumberOfMembers) {
+  struct Shared {
+    std::array<std::atomic<int>, 17> rounds{};
+    std::atomic<int> violations = 0;
+  };
+  const recurve_slot slots[] = {{.name = "shared", .kind = RECURVE_SLOT_WORKSPACE},
+                                {.name = "team", .kind = RECURVE_SLOT_TEAM}};
+  const auto run = [](const void* values) {
+    auto& shared = **static_cast<Shared* const*>(values);
+    const auto* team = static_cast<const recurve_team* const*>(values)[1];
+    for (int round = 1; round <= 100; ++round) {
+      shared.rounds[team->index].store(round, std::memory_order_relaxed);
+      team->barrier(team);
+      for (size_t i = 0; i < team->count; ++i) {
+        const int seen = shared.rounds[i].load(std::memory_order_relaxed);
+        if (seen != round) ++shared.violations;
+      }
+      team->barrier(team);
+    }
+  };
+  const recurve_entry entry{.name = "meet", .run = run, .slot_count = 2, .slots = slots};
+  for (size_t members : {1, 2, 3, 8, 17}) {
+    Shared shared;
+    auto team = Team::Start(members, /*pin=*/members == 8);
+    ASSERT_TRUE(team);
+    if (members == 1) continue;
+    for (int repeat = 0; repeat < 3; ++repeat) {
+      const uintptr_t values[] = {reinterpret_cast<uintptr_t>(&shared), 0};
+      (*team)->Run(entry, values);
+    }
+    EXPECT_EQ(shared.violations, 0) << members << " members";
+    EXPECT_EQ(shared.rounds[members - 1], 100);
+  }
+}
+
+TEST(Team, WakesOnlyWhoIsUseful) {
+  static std::atomic<int> calls;
+  calls = 0;
+  const recurve_slot slots[] = {{.name = "team", .kind = RECURVE_SLOT_TEAM}};
+  const recurve_entry entry{.name = "count",
+                            .run = [](const void*) { ++calls; },
+                            .slot_count = 1,
+                            .slots = slots,
+                            .useful_members = [](const size_t*, size_t) -> size_t { return 1; }};
+  auto team = Team::Start(3);
+  ASSERT_TRUE(team);
+  const uintptr_t values[] = {0};
+  (*team)->Run(entry, values);
+  EXPECT_EQ(calls, 1);
 }
 
 TEST(Team, RefusesImpossibleSizes) {
