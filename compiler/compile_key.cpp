@@ -45,8 +45,8 @@ class KeyBuilder {
     AddAll(triple, cpu, features);
   }
   void Add(const PlanChoices& choices) {
-    const auto& [chunk_rows] = choices;
-    Add(chunk_rows);
+    const auto& [chunk_rows, team] = choices;
+    AddAll(chunk_rows, team);
   }
   template <typename T>
   void Add(const std::vector<T>& values) {
