@@ -79,6 +79,7 @@ def serve(peer, threads):
                 answer = repr((clock() - start) / count)
         except Exception as failure:  # whatever goes wrong in a peer is its answer
             passes.clear()
-            reason = str(failure).strip().splitlines() or [type(failure).__name__]
+            text = failure.strerror if isinstance(failure, OSError) else str(failure)  # without its path
+            reason = (text or "").strip().splitlines() or [type(failure).__name__]
             answer = "no " + reason[0][:200]
         answers.write(answer + "\n")
