@@ -699,14 +699,14 @@ void BlockPlanner::Finish(Draft& draft) {
     kernel.step_rows.axes.erase(std::ranges::find(kernel.step_rows.axes, *draft.chunk_time));
   }
   for (size_t i = 0; i < kernel.products.size(); ++i) {
-    kernel.products[i].panels =
-        context_.plan->AddPanels({.groups = draft.groups[i],
-                                  .units = units,
-                                  .depth = draft.groups[i][0].source.axes[0].extent.extent,
-                                  .lanes = tiling.lanes,
-                                  .vectors = tiling.vectors,
-                                  .chunks = tiling.chunks[i],
-                                  .format = ChooseFormat(context_.plan->machine, context_.plan->store)});
+    kernel.products[i].panels = context_.plan->AddPanels(
+        {.groups = draft.groups[i],
+         .units = units,
+         .depth = draft.groups[i][0].source.axes[0].extent.extent,
+         .lanes = tiling.lanes,
+         .vectors = tiling.vectors,
+         .chunks = tiling.chunks[i],
+         .format = ChooseFormat(context_.plan->machine, context_.plan->store, tiling.chunks[i])});
   }
   if (kernel.label.empty()) {
     for (const LaneStore& store : kernel.stores) {

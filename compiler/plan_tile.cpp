@@ -45,8 +45,9 @@ int ChooseVectors(int64_t vectors_of_units, int most_groups) {
 
 }  // namespace
 
-PanelFormat ChooseFormat(const TargetFacts& machine, Storage store) {
-  return {store, store == Storage::kBf16 && machine.vector_registers >= 32};
+PanelFormat ChooseFormat(const TargetFacts& machine, Storage store, const std::vector<int>& chunks) {
+  const bool has_pairs = std::ranges::any_of(chunks, [](int columns) { return columns > 1; });
+  return {store, store == Storage::kBf16 && machine.vector_registers >= 32 && has_pairs};
 }
 
 Tiling ChooseTiling(const TargetFacts& machine, Precision precision, int64_t units, const std::vector<int>& groups) {

@@ -27,7 +27,7 @@ struct Tiling {
 Tiling ChooseTiling(const TargetFacts& machine, Precision precision, int64_t units, const std::vector<int>& groups);
 
 // Pairs hold two more registers in a tile than its sums and factors, which is why they want many.
-PanelFormat ChooseFormat(const TargetFacts& machine, Storage store);
+PanelFormat ChooseFormat(const TargetFacts& machine, Storage store, const std::vector<int>& chunks);
 
 }  // namespace recurve
 

@@ -19,8 +19,9 @@ namespace recurve {
 namespace {
 
 constexpr Storage kStorages[] = {Storage::kBf16, Storage::kF16};
-constexpr const char* kCells[] = {"elman", "gru", "gru_reset_before", "layernorm_lstm",
-                                  "lstm",  "mgu", "peephole_lstm",    "slstm"};
+constexpr const char* kCells[] = {"elman", "gru",    "gru_reset_before", "indrnn",        "layernorm_lstm", "lstm",
+                                  "mgu",   "mingru", "mogrifier_lstm",   "peephole_lstm", "qrnn",           "slstm",
+                                  "sru"};
 
 ir::Graph LibraryCell(const std::string& cell, int64_t inputs, int64_t units) {
   const std::string source =
