@@ -66,10 +66,12 @@ Lane Evaluate(Polynomial c, Lane x) {
   return sum;
 }
 
-// The same by Horner's rule: the fewest operations, where there is other work to fill its latency.
+// The same by Horner's rule, for two terms or more: the fewest operations, where there is other work to fill its
+// latency.
 Lane Horner(Polynomial c, Lane x) {
-  Lane sum = Like(x, c.back());
-  for (size_t i = c.size() - 1; i-- > 0;) sum = MultiplyAdd(sum, x, c[i]);
+  size_t i = c.size() - 2;
+  Lane sum = c.back() == 1 ? x + c[i] : MultiplyAdd(x, c.back(), Like(x, c[i]));
+  while (i-- > 0) sum = MultiplyAdd(sum, x, c[i]);
   return sum;
 }
 
