@@ -19,7 +19,7 @@ constexpr std::string_view kUsage = R"(usage: recurve_bench [OPTION...] [Google 
 
   --only=REGEX        only figures whose name (CELL/T,B,I,H/PASS/THREADS) has a match; limits are always measured,
                       and nothing is written
-  --repetitions=N     of each figure (5); medians are reported
+  --repetitions=N     of each figure (5, at least 2); medians are reported
   --write             put tables and picture into bench/ (README.md, roofline.svg)
   --serve             answer the requests of bench/peers/engine.h instead
 )";
@@ -53,7 +53,7 @@ int Main(int argc, char** argv) {
     if (auto only = value("--only="))
       options.only = *only;
     else if (auto count = value("--repetitions="))
-      options.repetitions = std::max(1, std::atoi(std::string(*count).c_str()));
+      options.repetitions = std::max(2, std::atoi(std::string(*count).c_str()));
     else if (argument == "--write")
       write = true;
     else if (argument == "--serve")
@@ -87,6 +87,7 @@ int Main(int argc, char** argv) {
   const std::string report = Report(*figures, *targets);
   fmt::print("\n{}", report);
   if (!write || !options.only.empty()) return 0;
+  if (figures->limits.operations[1] == 0) return Fail({"nothing is written: the limits were not measured"});
   if (auto done = WriteResults(*figures, report); !done) return Fail(done.error());
   return 0;
 }

@@ -11,8 +11,8 @@ namespace recurve::bench {
 namespace {
 
 constexpr double kWidth = 900, kHeight = 520, kLeft = 70, kRight = 190, kTop = 56, kBottom = 52;
-constexpr const char* kColours[] = {"#1b6ca8", "#d1495b", "#2e8b57", "#b07d12",
-                                    "#7b4fa3", "#3a3a3a", "#c2185b", "#00838f"};
+constexpr const char* kColours[] = {"#1b6ca8", "#d1495b", "#2e8b57", "#b07d12", "#7b4fa3",
+                                    "#3a3a3a", "#c2185b", "#00838f", "#7fb2d6", "#eba3ab"};
 
 std::string Escape(std::string_view text) {
   std::string escaped;
@@ -28,12 +28,12 @@ std::string Escape(std::string_view text) {
   return escaped;
 }
 
-// Whole decades around what is shown, and where a value lies between two pixels.
+// From a whole decade to the end of what is shown, and where a value lies between two pixels.
 struct Axis {
   double low, high, from, to;
   double At(double value) const { return from + (to - from) * (std::log10(value) - low) / (high - low); }
   static Axis Around(double smallest, double largest, double from, double to) {
-    return {std::floor(std::log10(smallest)), std::ceil(std::log10(largest)), from, to};
+    return {std::floor(std::log10(smallest)), std::log10(largest), from, to};
   }
 };
 
@@ -69,17 +69,18 @@ std::string Roofs(const Roofline& roofline, const Axis& x, const Axis& y) {
   const double left = std::pow(10, x.low), right = std::pow(10, x.high), bottom = std::pow(10, y.low);
   const double peak = roofline.flat.rate;
   std::string svg;
-  double reached = right;
+  double reached = right, label = 1;  // labels of neighbouring slopes lie side by side
   for (const Roof& slope : roofline.slopes) {
     const double ridge = std::clamp(peak / slope.rate, left, right), start = std::max(left, bottom / slope.rate);
     if (start >= ridge) continue;
     svg += Line(x.At(start), y.At(start * slope.rate), x.At(ridge), y.At(ridge * slope.rate), kRoof);
     svg += fmt::format(
-        "<text transform=\"translate({:.1f} {:.1f}) rotate({:.1f})\" fill=\"#333\">{}</text>\n", x.At(start) + 4,
-        y.At(start * slope.rate) - 6,
+        "<text transform=\"translate({:.1f} {:.1f}) rotate({:.1f})\" fill=\"#333\">{}</text>\n",
+        x.At(start * label) + 4, y.At(start * label * slope.rate) - 6,
         std::atan2(y.At(ridge * slope.rate) - y.At(start * slope.rate), x.At(ridge) - x.At(start)) * 180 / M_PI,
         Escape(fmt::format("{} {:.0f} GB/s", slope.name, slope.rate * 1e-9)));
     reached = std::min(reached, ridge);
+    label *= 1.4;
   }
   svg += Line(x.At(reached), y.At(peak), x.to, y.At(peak), kRoof);
   return svg + Text(x.to, y.At(peak) - 6, fmt::format("{} {:.0f} GFLOP/s", roofline.flat.name, peak * 1e-9),
@@ -131,14 +132,14 @@ Roofline MakeRoofline(const Figures& figures) {
 }
 
 std::string DrawRoofline(const Roofline& roofline) {
-  double least = 0.5, most = 1000, slowest = roofline.flat.rate, fastest = roofline.flat.rate;
+  double least = 0.5, most = 100, slowest = roofline.flat.rate, fastest = roofline.flat.rate;
   for (const Dot& dot : roofline.dots) {
     least = std::min(least, dot.intensity);
     most = std::max(most, dot.intensity);
     slowest = std::min(slowest, dot.operations);
     fastest = std::max(fastest, dot.operations);
   }
-  const Axis x = Axis::Around(least, most, kLeft, kWidth - kRight);
+  const Axis x = Axis::Around(least, 1.5 * most, kLeft, kWidth - kRight);
   const Axis y = Axis::Around(slowest / 2, fastest * 1.5, kHeight - kBottom, kTop);
   std::string svg = fmt::format(
       "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {0} {1}\" width=\"{0}\" height=\"{1}\" "
