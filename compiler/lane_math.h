@@ -11,7 +11,7 @@
 // sigmoid in f32 hold for all 2^32 arguments (those of expm1 and log1p do where multiply-adds are fused), the others
 // for some millions with a little to spare; tests/lanes/accuracy_test.cpp checks every one. "Unfused" is for targets
 // without a fused multiply-add, where it differs. "Fast" is for LaneShape::math = MathAccuracy::kFast, and f32 only:
-// exp, tanh and sigmoid have such a form; all others would gain less than a tenth and are what they are without it.
+// exp, tanh and sigmoid have such a form; all others have none and are what they are without it.
 //
 // Unless a contract says otherwise a NaN argument gives NaN and the sign of a zero is kept as IEEE 754 asks.
 // The form follows that of Highway's hwy/contrib/math.
