@@ -358,7 +358,9 @@ class EntryEmitter {
 
   void EmitTimeLoop(const TimeLoop& loop) {
     if (loop.recurrence < 0) return EmitSteps(loop);
-    Value* rows = EmitSize(builder_, emit_.types, entry_.kernels[loop.recurrence].rows[0],
+    Size all_rows;
+    for (const Size& axis : entry_.kernels[loop.recurrence].rows) all_rows = all_rows * axis;
+    Value* rows = EmitSize(builder_, emit_.types, all_rows,
                            [&](const std::string& axis) { return FrameWord(layout_.Axis(axis), emit_.types.size); });
     Value* few = builder_.CreateICmpULE(rows, Word(loop.most_rows));
     EmitIf(builder_, few, [&] {

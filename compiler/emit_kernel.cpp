@@ -123,7 +123,13 @@ Value* KernelEmitter::At(const View& view, const Indices& indices) {
     Value* term = builder_.CreateMul(indices[i], frame_->SizeValue(view.axes[i].stride));
     offset = offset == nullptr ? term : builder_.CreateAdd(offset, term);
   }
-  auto add = [&](Value* term) { offset = offset == nullptr ? term : builder_.CreateAdd(offset, term); };
+  if (Value* steps = StepOffset(view)) offset = offset == nullptr ? steps : builder_.CreateAdd(offset, steps);
+  if (offset == nullptr) return base;
+  return builder_.CreateGEP(ElementOf(view), base, offset);
+}
+
+Value* KernelEmitter::StepOffset(const View& view) {
+  Value* offset = nullptr;
   for (const OffsetTerm& term : view.offset) {
     if (time_ == nullptr || term.loop != kernel_.recurrence.loop) continue;
     Value* steps = time_;
@@ -131,10 +137,10 @@ Value* KernelEmitter::At(const View& view, const Indices& indices) {
       Value* slot = builder_.CreateAnd(builder_.CreateAdd(time_, Word(term.shift)), Word(1));
       steps = builder_.CreateSub(slot, Word(term.shift & 1));
     }
-    add(builder_.CreateMul(steps, frame_->SizeValue(term.stride)));
+    Value* distance = builder_.CreateMul(steps, frame_->SizeValue(term.stride));
+    offset = offset == nullptr ? distance : builder_.CreateAdd(offset, distance);
   }
-  if (offset == nullptr) return base;
-  return builder_.CreateGEP(ElementOf(view), base, offset);
+  return offset;
 }
 
 Value* KernelEmitter::LoadScalar(const View& view, Value* pointer) {

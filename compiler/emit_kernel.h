@@ -87,8 +87,8 @@ class KernelEmitter {
   void PackLeft(const Indices& outer, const Indices& depths, Value* row, Value* count, Value* depth_begin, Value* depth,
                 Value* left_block);
   void EmitScatter();
+  friend class RecurrenceEmitter;
   void EmitRecurrence();
-  void EmitSteps(const Indices& indices, Value* first_unit, int vectors, int valid);
 
   // Lane programs.
   Row BeginRow(const Indices& indices);
@@ -99,6 +99,8 @@ class KernelEmitter {
   void RunStores(LaneBuilder& lanes, const Row& row, Value* unit, int valid, const std::vector<Lane>& values);
 
   Value* At(const View& view, const Indices& indices);
+  // Elements from step 0 of a Recurrence to the step at `time_`; null for a view that does not move.
+  Value* StepOffset(const View& view);
   llvm::Type* ElementOf(const View& view) const { return frame_->ElementOf(view); }
   Storage StorageOf(const View& view) const { return frame_->layout().entry.buffers[view.buffer].storage; }
   // The real at `pointer`, which is one of the view's.

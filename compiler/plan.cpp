@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <set>
 
+#include "compiler/plan_access.h"
 #include "compiler/plan_block.h"
 #include "compiler/plan_rows.h"
 #include "compiler/plan_team.h"
@@ -58,6 +59,7 @@ class EntryPlanner {
     AddOutputs();
     if (entry_.name == "pack") AddWeightsOfPanels();
     entry_.statements = PlanBlock(context_, graph_, inputs_, destinations_);
+    std::erase_if(written_over_, [&](const auto& pair) { return WriteInPlace(pair.first, pair.second); });
     if (!written_over_.empty()) WriteStatesBack();
     entry_.statements = GroupByRows(entry_, std::move(entry_.statements), plan_.precision);
     if (entry_.name != "pack") DropUnusedParameters();
@@ -137,7 +139,39 @@ class EntryPlanner {
     }
   }
 
-  // New states were computed beside the old ones, which the step reads to its end; now they take their place.
+  // A state of which no unit is read but where its own next value is computed needs no other place for that: every
+  // vector of a Map is loaded before it is stored. False if somebody else may read the old state.
+  bool WriteInPlace(int input, int buffer) {
+    const int state = inputs_[input].buffer;
+    const Kernel* writer = nullptr;
+    const View* written = nullptr;
+    for (const Kernel& kernel : entry_.kernels) {
+      for (const Access& write : WritesOf(kernel)) {
+        if (write.view->buffer != buffer) continue;
+        if (writer != nullptr || kernel.kind != KernelKind::kMap) return false;
+        writer = &kernel;
+        written = write.view;
+      }
+    }
+    if (writer == nullptr) return false;
+    for (const Kernel& kernel : entry_.kernels) {
+      for (const Access& read : ReadsOf(kernel)) {
+        if (read.view->buffer != state) continue;
+        auto is_load = [&](const LaneInstruction& instruction) {
+          return instruction.kind == LaneInstruction::Kind::kLoad && &instruction.view == read.view;
+        };
+        bool own = &kernel == writer && std::ranges::any_of(kernel.program, is_load);
+        if (!own || read.view->offset != written->offset || read.view->axes != written->axes) return false;
+      }
+    }
+    ForEachView([&](View& view) {
+      if (view.buffer == buffer) view.buffer = state;
+    });
+    entry_.buffers[buffer].size = Size{0, {}};
+    return true;
+  }
+
+  // The other new states were computed beside the old ones, which the step reads to its end; now they take their place.
   void WriteStatesBack() {
     ir::Graph copy;
     std::vector<View> inputs;

@@ -205,11 +205,24 @@ struct Recurrence {
     int load = 0;
     int store = 0;
   };
+  // Where every next state is factor * state + rest, and neither depends on a state: so many steps at a time. Products
+  // of factors and local sums come first, and then every state of them is one multiply-add away from the last.
+  struct LookAhead {
+    int steps = 1;                         // 1: one after the other
+    std::vector<LaneInstruction> program;  // continues the kernel's program, up to the factors
+    std::vector<int> factors;              // per carried value; empty: not linear
+  };
   int loop = -1;  // as OffsetTerm::loop names it
   ir::Dim time = 1;
   bool reverse = false;
   int chunk = -1;  // the number of the chunk loop around it
   std::vector<Carried> carried;
+  std::vector<int> kept;   // loads that are the same at every step, made once before the first
+  int rows = 1;            // side by side, where the vectors of one are too few
+  int fold = 1;            // rows that share a vector of the units that fill none
+  int latency_cycles = 0;  // about: from a state to the next, and of work in a step of a vector
+  int work_cycles = 0;
+  LookAhead look_ahead;  // where the batch has too few rows to run side by side
 };
 
 struct Kernel {

@@ -34,7 +34,9 @@ class PlanPrinter {
 
   void Print() {
     out_ += fmt::format("entry {}\n", entry_.name);
-    for (const Buffer& buffer : entry_.buffers) PrintBuffer(buffer);
+    for (const Buffer& buffer : entry_.buffers) {
+      if (buffer.size.factor != 0) PrintBuffer(buffer);
+    }
     out_ += fmt::format("  team {}\n", TextOf(entry_.team));
     PrintStatements(entry_.statements, 1);
   }
@@ -155,9 +157,26 @@ class PlanPrinter {
   void PrintRecurrence(const Kernel& kernel, const std::string& indent) {
     const Recurrence& recurrence = kernel.recurrence;
     const std::string time = Text(SizeOf(recurrence.time));
-    out_ += fmt::format("{}  runs t{} in {} by itself, {} states in registers, {} vector{} of {} side by side\n",
-                        indent, recurrence.loop, recurrence.reverse ? time + "-1 .. 0" : fmt::format("0 .. {}-1", time),
-                        recurrence.carried.size(), kernel.vectors, kernel.vectors == 1 ? "" : "s", kernel.lanes);
+    std::vector<std::string> kept;
+    for (int load : recurrence.kept) kept.push_back(View(kernel.program[load].view));
+    out_ +=
+        fmt::format("{}  runs t{} in {} by itself, {} state{}{}{} in registers, {} vector{} of {}{} side by side\n",
+                    indent, recurrence.loop, recurrence.reverse ? time + "-1 .. 0" : fmt::format("0 .. {}-1", time),
+                    recurrence.carried.size(), recurrence.carried.size() == 1 ? "" : "s", kept.empty() ? "" : " and ",
+                    fmt::join(kept, ", "), kernel.vectors, kernel.vectors == 1 ? "" : "s", kernel.lanes,
+                    recurrence.rows == 1 ? "" : fmt::format(" of {} rows", recurrence.rows));
+    out_ += fmt::format("{}  a step takes about {} cycles from state to state, and {} of work a vector\n", indent,
+                        recurrence.latency_cycles, recurrence.work_cycles);
+    if (recurrence.fold > 1) {
+      out_ += fmt::format("{}  {} rows share a vector of the units that fill none\n", indent, recurrence.fold);
+    }
+    if (recurrence.look_ahead.factors.empty()) return;
+    if (recurrence.look_ahead.steps == 1) {
+      out_ += fmt::format("{}  linear in its states, but one step at a time: there is work enough\n", indent);
+    } else {
+      out_ += fmt::format("{}  linear in its states: {} steps at a time where fewer rows than that leave it waiting\n",
+                          indent, recurrence.look_ahead.steps);
+    }
   }
 
   // What members of a team share of a kernel, unless its loop is run by rows.
@@ -170,7 +189,8 @@ class PlanPrinter {
       case KernelKind::kReduce: return fmt::format("{} rows", Text(kernel.rows.front()));
       case KernelKind::kProduct: return "the packing by blocks of units, the product by blocks of rows";
       case KernelKind::kScatter: return "nothing: rows may meet in the table";
-      case KernelKind::kRecurrence: return fmt::format("{} rows", Text(kernel.rows.front()));
+      case KernelKind::kRecurrence:
+        return fmt::format("{} rows, and what units of one do not run side by side", Text(kernel.rows.back()));
     }
     return "";
   }
