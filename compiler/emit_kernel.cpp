@@ -215,6 +215,7 @@ KernelEmitter::Range KernelEmitter::RowRange(size_t axis) {
 }
 
 KernelEmitter::Range KernelEmitter::ReducedRange(size_t axis) {
+  if (terms_) return terms_->range;
   return WalkedRange(kernel_.reduced, axis, kernel_.sums_steps);
 }
 

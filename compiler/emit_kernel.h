@@ -78,6 +78,7 @@ class KernelEmitter {
   void EmitProducts(const std::vector<Value*>& scratch, const Indices& outer, Value* row, Value* count, Value* block);
   void EmitReduce();
   void EmitReduceRows(Range rows);
+  void EmitReduceColumns(const Indices& rows);
   void EmitReduceRow(const Indices& rows, Value* first_unit, int vectors, int valid);
   void EmitReduceUnits(const Indices& rows);
   std::vector<Value*> EmitCarriedLoop(Value* count, const std::vector<Value*>& initial,
@@ -136,6 +137,12 @@ class KernelEmitter {
   llvm::Function* function_ = nullptr;
   llvm::BasicBlock* entry_ = nullptr;
   std::optional<FrameReader> frame_;
+  // Of a Reduce: the terms that are being summed, if not all at once.
+  struct Terms {
+    Range range;
+    Value* are_first;
+  };
+  std::optional<Terms> terms_;
   Value* time_ = nullptr;            // of a Recurrence: the step that addresses are for
   Value* innermost_loop_ = nullptr;  // the index of the time loop around the call
 };

@@ -30,22 +30,34 @@ void KernelEmitter::EmitReduceRows(Range split) {
         EmitReduceUnits(rows);
         return;
       }
-      // Units are results: as many vectors side by side as the plan says, then single ones, then the rest of a vector.
-      const int lanes = kernel_.lanes, vectors = kernel_.vectors, units = Units();
-      const int wide = units / (lanes * vectors) * vectors, full = units / lanes, tail = units % lanes;
-      if (vectors > 1 && wide > 0) {
-        EmitLoop(builder_, Word(0), Word(wide), Word(vectors),
-                 [&](Value* vector) { EmitReduceRow(rows, builder_.CreateMul(vector, Word(lanes)), vectors, lanes); });
-      }
-      int done = vectors > 1 ? wide : 0;
-      if (full > done) {
-        EmitLoop(builder_, Word(done), Word(full), Word(1),
-                 [&](Value* vector) { EmitReduceRow(rows, builder_.CreateMul(vector, Word(lanes)), 1, lanes); });
-      }
-      if (tail > 0) EmitReduceRow(rows, Word(int64_t{full} * lanes), 1, tail);
+      if (kernel_.block_rows == 1) return EmitReduceColumns(rows);
+      // Some terms of all units, then the next terms: a column to its end would be on another page with every term.
+      Range all = ReducedRange(0);
+      EmitLoop(builder_, all.begin, all.end, Word(kernel_.block_rows), [&](Value* begin) {
+        Value* end = Minimum(builder_.CreateAdd(begin, Word(kernel_.block_rows)), all.end);
+        terms_ = Terms{{begin, end}, builder_.CreateICmpEQ(begin, all.begin)};
+        EmitReduceColumns(rows);
+        terms_.reset();
+      });
     });
     rows.pop_back();
   });
+}
+
+// Units are results: as many vectors side by side as the plan says, then single ones, then the rest of a vector.
+void KernelEmitter::EmitReduceColumns(const Indices& rows) {
+  const int lanes = kernel_.lanes, vectors = kernel_.vectors, units = Units();
+  const int wide = units / (lanes * vectors) * vectors, full = units / lanes, tail = units % lanes;
+  if (vectors > 1 && wide > 0) {
+    EmitLoop(builder_, Word(0), Word(wide), Word(vectors),
+             [&](Value* vector) { EmitReduceRow(rows, builder_.CreateMul(vector, Word(lanes)), vectors, lanes); });
+  }
+  int done = vectors > 1 ? wide : 0;
+  if (full > done) {
+    EmitLoop(builder_, Word(done), Word(full), Word(1),
+             [&](Value* vector) { EmitReduceRow(rows, builder_.CreateMul(vector, Word(lanes)), 1, lanes); });
+  }
+  if (tail > 0) EmitReduceRow(rows, Word(int64_t{full} * lanes), 1, tail);
 }
 
 // Results [first_unit, first_unit + vectors * valid) of one row. LLVM would keep the sums in registers for a single
@@ -67,6 +79,9 @@ void KernelEmitter::EmitReduceRow(const Indices& rows, Value* first_unit, int ve
     results.push_back(builder_.CreateGEP(emit_.types.real, At(out, rows), builder_.CreateMul(unit, stride)));
   }
   Value* first_chunk = IsFirstChunk();
+  if (terms_) {
+    first_chunk = first_chunk == nullptr ? terms_->are_first : builder_.CreateAnd(first_chunk, terms_->are_first);
+  }
   for (int v = 0; v < vectors; ++v) {
     Value* start = identity;
     if (first_chunk != nullptr) {

@@ -249,7 +249,8 @@ struct Kernel {
   int vectors = 1;
   std::vector<int> chunks;  // kProduct: columns of each register tile
   int tile_rows = 1;        // largest number of rows of a register tile
-  int block_rows = 1;       // rows whose sums are held between products and lane program
+  int block_rows = 1;       // rows whose sums are held between products and lane program; kReduce over one axis: terms
+                            // that are added in all units before the next ones
   bool alternates = false;  // products read the blocks of their weights backwards in every other step
   int64_t depth = 0;        // kProduct: terms of the sum between two visits of the result
   int panel_buffer = -1;    // kProduct: where the right side is packed, depth terms at a time

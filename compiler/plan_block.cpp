@@ -29,9 +29,10 @@ using ir::Op;
 using ir::Shape;
 using Kind = LaneInstruction::Kind;
 
-constexpr int64_t kProductDepth = 256;  // terms of a long sum whose panels fit the second-level cache
-constexpr int kSideBySide = 4;          // sums of one row that hide each other's latency
-constexpr int kReduceVectors = 8;       // vectors summed side by side, so that a row is read by whole cache lines
+constexpr int64_t kProductDepth = 256;    // terms of a long sum whose panels fit the second-level cache
+constexpr int kSideBySide = 4;            // sums of one row that hide each other's latency
+constexpr int64_t kReduceBytes = 131072;  // of the terms that are summed at a time: a part of the second-level cache
+constexpr int kReduceVectors = 8;         // vectors summed side by side, so that a row is read by whole cache lines
 
 // The rows and units that a kernel walks.
 struct Space {
@@ -61,6 +62,11 @@ View ByLabels(const View& view, const std::string& labels, const std::string& or
 bool HasUnitStride(const View& view, const std::string& labels, char label) {
   size_t at = labels.find(label);
   return at != std::string::npos && view.axes[at].stride == Size{};
+}
+
+int LoadsOf(const Kernel& kernel) {
+  auto loads = [](const LaneInstruction& instruction) { return instruction.kind == Kind::kLoad; };
+  return std::max(1, static_cast<int>(std::ranges::count_if(kernel.program, loads)));
 }
 
 // A kernel under construction.
@@ -694,6 +700,11 @@ void BlockPlanner::Finish(Draft& draft) {
     kernel.vectors = kSideBySide;
   }
   CollapseAxes(kernel);
+  if (kernel.kind == KernelKind::kReduce && !kernel.reduce_units && kernel.reduced.size() == 1 &&
+      units > int64_t{kernel.lanes} * kernel.vectors) {
+    const int64_t term_bytes = units * ElementBytes(context_.plan->precision) * LoadsOf(kernel);
+    kernel.block_rows = static_cast<int>(std::clamp<int64_t>(kReduceBytes / term_bytes, 8, 64));
+  }
   if (draft.chunk_time) {
     kernel.step_rows = kernel.sums_steps ? kernel.reduced.front() : kernel.rows.front();
     kernel.step_rows.axes.erase(std::ranges::find(kernel.step_rows.axes, *draft.chunk_time));

@@ -247,21 +247,22 @@ void AddRecurrence(const Plan& plan, EntryPlan& entry, TimeLoop& loop, const std
   recurrence.kept = SteadyLoads(kernel, recurrence);
   const auto states = static_cast<int>(recurrence.carried.size()), kept = static_cast<int>(recurrence.kept.size());
   auto fitting = [&](int held) { return std::max(1, (registers - kFormulaRegisters) / std::max(1, held)); };
-  const int wanted = std::clamp(static_cast<int>(std::ceil(latency / work)), 1, kMostVectors);
   // A load that is repeated comes from the first-level cache, in the shadow of the rest.
-  const bool keeps = kept > 0 && fitting(states + kept + 1) >= std::min(wanted, 2);
+  const bool keeps = kept > 0 && fitting(states + kept + 1) > 1;
   if (!keeps) recurrence.kept.clear();
-  const int side_by_side = std::min(wanted, fitting(states + 1 + (keeps ? kept : 0)));
+  const int most = std::min(kMostVectors, fitting(states + 1 + (keeps ? kept : 0)));
+  const int waiting = std::clamp(static_cast<int>(std::ceil(latency / work)), 1, most);
 
   const int full = static_cast<int>(kernel.units.extent) / kernel.lanes;
   const int rest = static_cast<int>(kernel.units.extent) % kernel.lanes;
   if (rest > 0) recurrence.fold = std::max(1, kernel.lanes / rest);
-  if (full > side_by_side) {
-    const int runs = (full + side_by_side - 1) / side_by_side;
+  // Vectors of a row as many as fit, which shares its pages; rows only while a step waits.
+  if (full > most) {
+    const int runs = (full + most - 1) / most;
     kernel.vectors = (full + runs - 1) / runs;  // 6 are 3 + 3 and not 4 + 2
   } else {
     kernel.vectors = std::max(1, full);
-    recurrence.rows = std::max(1, side_by_side / kernel.vectors);
+    recurrence.rows = std::max(1, waiting / kernel.vectors);
   }
   recurrence.latency_cycles = static_cast<int>(std::lround(latency));
   recurrence.work_cycles = static_cast<int>(std::lround(work));

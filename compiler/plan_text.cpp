@@ -133,6 +133,9 @@ class PlanPrinter {
           kernel.lanes);
     }
     if (kernel.kind == KernelKind::kRecurrence) PrintRecurrence(kernel, indent);
+    if (kernel.kind == KernelKind::kReduce && kernel.block_rows > 1) {
+      out_ += fmt::format("{}  {} terms of all units at a time\n", indent, kernel.block_rows);
+    }
     if (kernel.alternates) out_ += fmt::format("{}  reads the weights forwards and backwards in turn\n", indent);
     if (kernel.kind == KernelKind::kProduct) {
       out_ += fmt::format("{}  {} = {} @ {}, {} terms at a time, tiles of {} rows x {} vectors of {}\n", indent,
