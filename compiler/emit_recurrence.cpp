@@ -287,11 +287,35 @@ class RecurrenceEmitter {
   template <typename Wanted>
   void ComputeAll(LaneBuilder& lanes, const Bundle& bundle, Values& values, Wanted wanted) {
     for (size_t i = 0; i < program_.size(); ++i) {
-      if (!wanted(i)) continue;
-      for (size_t s = 0; s < bundle.strips.size(); ++s) {
-        if (values[s][i].value == nullptr) values[s][i] = Compute(lanes, bundle, bundle.strips[s], i, values[s]);
-      }
+      if (wanted(i)) ComputeOne(lanes, bundle, values, i);
     }
+  }
+  void ComputeOne(LaneBuilder& lanes, const Bundle& bundle, Values& values, size_t i) {
+    for (size_t s = 0; s < bundle.strips.size(); ++s) {
+      if (values[s][i].value == nullptr) values[s][i] = Compute(lanes, bundle, bundle.strips[s], i, values[s]);
+    }
+  }
+
+  // The rest of a step, each value stored as soon as it is there, unless a load that follows may want what it replaces.
+  void ComputeAndStore(LaneBuilder& lanes, const Bundle& bundle, Values& values) {
+    auto is_loaded_after = [&](int buffer, size_t i) {
+      return std::any_of(kernel_.program.begin() + static_cast<ptrdiff_t>(i), kernel_.program.end(),
+                         [&](const LaneInstruction& other) { return other.view.buffer == buffer; });
+    };
+    std::vector<size_t> left;
+    for (size_t s = 0; s < kernel_.stores.size(); ++s) {
+      if (!IsOnlyCarried(s)) left.push_back(s);
+    }
+    for (size_t i = 0; i < kernel_.program.size(); ++i) {
+      ComputeOne(lanes, bundle, values, i);
+      std::erase_if(left, [&](size_t s) {
+        const LaneStore& store = kernel_.stores[s];
+        if (store.value != static_cast<int>(i) || is_loaded_after(store.view.buffer, i)) return false;
+        StoreOne(lanes, bundle, values, store);
+        return true;
+      });
+    }
+    for (size_t s : left) StoreOne(lanes, bundle, values, kernel_.stores[s]);
   }
 
   void SetState(LaneBuilder& lanes, Values& values, size_t strip, const std::vector<Value*>& carried) const {
@@ -300,13 +324,9 @@ class RecurrenceEmitter {
     }
   }
 
-  void StoreAll(LaneBuilder& lanes, const Bundle& bundle, const Values& values) {
-    for (size_t i = 0; i < kernel_.stores.size(); ++i) {
-      if (IsOnlyCarried(i)) continue;
-      const LaneStore& store = kernel_.stores[i];
-      for (size_t s = 0; s < bundle.strips.size(); ++s) {
-        Store(lanes, bundle, bundle.strips[s], store.view, values[s][store.value].value);
-      }
+  void StoreOne(LaneBuilder& lanes, const Bundle& bundle, const Values& values, const LaneStore& store) {
+    for (size_t s = 0; s < bundle.strips.size(); ++s) {
+      Store(lanes, bundle, bundle.strips[s], store.view, values[s][store.value].value);
     }
   }
 
@@ -314,8 +334,7 @@ class RecurrenceEmitter {
   std::vector<Value*> Step(LaneBuilder& lanes, const Bundle& bundle, const Values& kept, std::vector<Value*> carried) {
     Values values = kept;
     for (size_t s = 0; s < values.size(); ++s) SetState(lanes, values, s, carried);
-    ComputeAll(lanes, bundle, values, [&](size_t i) { return i < kernel_.program.size(); });
-    StoreAll(lanes, bundle, values);
+    ComputeAndStore(lanes, bundle, values);
     for (size_t s = 0; s < values.size(); ++s) {
       for (size_t c = 0; c < States(); ++c) carried[s * States() + c] = values[s][NextOf(c)].value;
     }
@@ -363,8 +382,7 @@ class RecurrenceEmitter {
           carried[at] = next.value;
         }
       }
-      ComputeAll(lanes, bundle, values, [&](size_t i) { return i < kernel_.program.size(); });
-      StoreAll(lanes, bundle, values);
+      ComputeAndStore(lanes, bundle, values);
     }
     return carried;
   }

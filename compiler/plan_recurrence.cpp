@@ -5,15 +5,19 @@
 #include <algorithm>
 #include <cmath>
 #include <optional>
+#include <utility>
 
 namespace recurve {
 namespace {
 
 using Kind = LaneInstruction::Kind;
 
-constexpr int kMostVectors = 4;       // side by side; more hide nothing and want more registers
-constexpr int kMostSteps = 4;         // at a time
-constexpr int kFormulaRegisters = 5;  // what the formulas of one vector hold beside states and kept loads
+constexpr int kMostVectors = 4;    // side by side; more hide nothing and want more registers
+constexpr int kFewestVectors = 2;  // lines come from memory in pairs
+constexpr int kMostSteps = 4;      // at a time
+// What operations hold beside their operands. Costly ones have constants that stay from step to step, and those of
+// vectors side by side overlap.
+constexpr int kCheapRegisters = 4, kCostlyRegisters = 10, kCostlyOverlap = 5;
 constexpr int64_t kStepBytes = 8192;  // of a value in one step: two pages
 
 bool Has(const std::vector<int>& list, int value) { return std::ranges::find(list, value) != list.end(); }
@@ -204,7 +208,38 @@ std::vector<int> SteadyLoads(const Kernel& kernel, const Recurrence& recurrence)
   return steady;
 }
 
-// How many steps at a time, of `vectors` vectors.
+// The most values of one vector that a step holds at once, beside `kept` ones: states until they are used, next states
+// until the end, others from where they are made to where they are used. Values are stored where they are made.
+int LiveValues(const Kernel& kernel, const Recurrence& recurrence) {
+  const auto count = static_cast<int>(kernel.program.size());
+  std::vector<int> first(count), last(count);
+  for (int i = 0; i < count; ++i) {
+    first[i] = last[i] = i;
+    for (int arg : kernel.program[i].args) last[arg] = i;
+  }
+  for (const Recurrence::Carried& carried : recurrence.carried) {
+    first[carried.load] = 0;
+    last[kernel.stores[carried.store].value] = count;
+  }
+  int most = 0;
+  for (int i = 0; i < count; ++i) {
+    int live = 0;
+    for (int k = 0; k < count; ++k) {
+      if (kernel.program[k].kind == Kind::kConstant || Has(recurrence.kept, k)) continue;
+      live += first[k] <= i && last[k] > i ? 1 : 0;
+    }
+    most = std::max(most, live);
+  }
+  return std::max(most, 1);
+}
+
+bool IsCostly(const Kernel& kernel) {
+  return std::ranges::any_of(kernel.program, [](const LaneInstruction& instruction) {
+    return instruction.kind == Kind::kElementwise && CyclesOf(instruction.op).work > 1;
+  });
+}
+
+// How many steps at a time, of `vectors` vectors, with the registers that formulas leave.
 int StepsAtATime(const Recurrence& recurrence, double latency, double work, int vectors, int registers) {
   if (recurrence.look_ahead.factors.empty()) return 1;
   const auto states = static_cast<double>(recurrence.carried.size());
@@ -214,7 +249,7 @@ int StepsAtATime(const Recurrence& recurrence, double latency, double work, int 
   double best_cycles = std::max(latency, vectors * work);
   for (int steps = 2; steps <= kMostSteps; steps *= 2) {
     // Products and sums of all the steps are held until the state is there.
-    if (vectors * static_cast<int>(recurrence.carried.size()) * (2 * steps + 1) + kFormulaRegisters > registers) break;
+    if (vectors * static_cast<int>(recurrence.carried.size()) * (2 * steps + 1) > registers) break;
     const double cycles = std::max(CyclesOf(ir::Op::kMul).latency / steps, vectors * (work + more));
     if (cycles < 0.9 * best_cycles) {
       best = steps;
@@ -241,19 +276,26 @@ void AddRecurrence(const Plan& plan, EntryPlan& entry, TimeLoop& loop, const std
   recurrence.reverse = loop.reverse;
   recurrence.chunk = loop.chunk;
   recurrence.carried = *std::move(carried);
-  const int registers = plan.machine.vector_registers;
+  const bool costly = IsCostly(kernel);
+  const int registers = std::max(1, plan.machine.vector_registers - (costly ? kCostlyRegisters : kCheapRegisters));
   const double latency = LatencyOf(kernel, recurrence);
-  double work = WorkOf(kernel.program) + kStoreCycles * static_cast<double>(kernel.stores.size());
+  const double work = WorkOf(kernel.program) + kStoreCycles * static_cast<double>(kernel.stores.size());
   recurrence.kept = SteadyLoads(kernel, recurrence);
-  const auto states = static_cast<int>(recurrence.carried.size()), kept = static_cast<int>(recurrence.kept.size());
-  auto fitting = [&](int held) { return std::max(1, (registers - kFormulaRegisters) / std::max(1, held)); };
-  // A load that is repeated comes from the first-level cache, in the shadow of the rest.
-  const bool keeps = kept > 0 && fitting(states + kept + 1) > 1;
-  if (!keeps) recurrence.kept.clear();
-  const int most = std::min(kMostVectors, fitting(states + 1 + (keeps ? kept : 0)));
-  const int waiting = std::clamp(static_cast<int>(std::ceil(latency / work)), 1, most);
-
+  auto fitting = [&] {
+    const int overlap = costly ? kCostlyOverlap : 0;
+    const int held = LiveValues(kernel, recurrence) + static_cast<int>(recurrence.kept.size()) + overlap;
+    return std::clamp(registers / held, kFewestVectors, kMostVectors);
+  };
   const int full = static_cast<int>(kernel.units.extent) / kernel.lanes;
+  const int most_with_kept = fitting();
+  std::vector<int> kept = std::exchange(recurrence.kept, {});
+  // Loads that are repeated come from the first-level cache: rather more vectors than those in registers.
+  int most = fitting();
+  if (most_with_kept >= std::min(most, std::max(1, full))) {
+    recurrence.kept = std::move(kept);
+    most = most_with_kept;
+  }
+  const int waiting = std::clamp(static_cast<int>(std::ceil(latency / work)), 1, most);
   const int rest = static_cast<int>(kernel.units.extent) % kernel.lanes;
   if (rest > 0) recurrence.fold = std::max(1, kernel.lanes / rest);
   // Vectors of a row as many as fit, which shares its pages; rows only while a step waits.

@@ -88,12 +88,12 @@ std::string RandomBody(std::mt19937_64& random) {
   body += "\n  param u: [H] ~ uniform(-1, 1), v: [H] ~ uniform(-1, 1)\n  a = sigmoid(z + v)\n";
   for (int i = 0; i < states; ++i) {
     const std::string own = fmt::format("s{}", i), other = fmt::format("s{}", random() % static_cast<uint64_t>(states));
-    body +=
-        fmt::format("  {}' = ", own) +
-        pick({fmt::format("a * {} + (1 - a) * tanh(x)", own), fmt::format("0.5 * {} + 0.5 * tanh(x)", own),
-              fmt::format("tanh(u * {} + x)", own), fmt::format("tanh(x) * sigmoid({})", other),
-              fmt::format("0.5 * ({} - a * {})", own, other), other, fmt::format("0.25 * (x - {} / (1.5 + a))", own)}) +
-        "\n";
+    body += fmt::format("  {}' = ", own) +
+            pick({fmt::format("a * {} + (1 - a) * tanh(x)", own), fmt::format("0.5 * {} + 0.5 * tanh(x)", own),
+                  fmt::format("tanh(u * {} + x)", own), fmt::format("tanh(x) * sigmoid({})", other),
+                  fmt::format("0.5 * ({} - a * {})", own, other), other == own ? "a * " + own : other,
+                  fmt::format("0.25 * (x - {} / (1.5 + a))", own)}) +
+            "\n";
     if (i > 0) output += fmt::format(" * (1 + s{}')", i);
   }
   return body + "  output " + output + pick({"", " * x", " - u"}) + "\n";
