@@ -112,8 +112,32 @@ class EntryEmitter {
     EmitUsefulMembers();
     std::string name = emit_.plan.name + "_" + entry_.name;
     llvm::FunctionType* type = llvm::FunctionType::get(builder_.getVoidTy(), {emit_.types.pointer}, false);
-    function_ = llvm::Function::Create(type, llvm::GlobalValue::ExternalLinkage, name, emit_.module);
-    function_->addFnAttr(llvm::Attribute::NoUnwind);
+    llvm::Function* entry = llvm::Function::Create(type, llvm::GlobalValue::ExternalLinkage, name, emit_.module);
+    entry->addFnAttr(llvm::Attribute::NoUnwind);
+    if (!entry_.has_one_row_code) return EmitAnyRows(entry);
+    llvm::Function* one_row = emit_.NewFunction(name + "_one_row", {emit_.types.pointer}, true);
+    llvm::Function* any_rows = emit_.NewFunction(name + "_any_rows", {emit_.types.pointer}, true);
+    Choose(entry, one_row, any_rows);
+    EmitAnyRows(any_rows);
+    EmitOneRow(one_row);
+  }
+
+  // All kernels in one function, for a batch of one and without a team: the frame is not in memory but known.
+  void EmitOneRow(llvm::Function* function) {
+    function_ = function;
+    is_one_row_ = true;
+    llvm::BasicBlock* first = llvm::BasicBlock::Create(emit_.types.context, "entry", function_);
+    llvm::BasicBlock* body = llvm::BasicBlock::Create(emit_.types.context, "body", function_);
+    builder_.SetInsertPoint(first);
+    FillFrame();
+    builder_.CreateBr(body);
+    builder_.SetInsertPoint(body);
+    EmitStatements(entry_.statements);
+    builder_.CreateRetVoid();
+  }
+
+  void EmitAnyRows(llvm::Function* function) {
+    function_ = function;
     TranslateQuickly(emit_.types, *function_);
     builder_.SetInsertPoint(llvm::BasicBlock::Create(emit_.types.context, "entry", function_));
     frame_ = builder_.CreateAlloca(emit_.types.pointer, emit_.types.Word(layout_.Words()), "frame");
@@ -121,6 +145,27 @@ class EntryEmitter {
     EmitStatements(entry_.statements);
     if (entry_.packs_panels) EmitPanels();
     builder_.CreateRetVoid();
+  }
+
+  // entry: calls `one_row` for a batch of one without a team, `any_rows` for everything else.
+  void Choose(llvm::Function* entry, llvm::Function* one_row, llvm::Function* any_rows) {
+    function_ = entry;
+    builder_.SetInsertPoint(llvm::BasicBlock::Create(emit_.types.context, "entry", entry));
+    Value* batch = LoadSlot(layout_.Axis("B"), emit_.types.size);
+    Value* team = LoadSlot(SlotOfKind(RECURVE_SLOT_TEAM), emit_.types.pointer);
+    Value* alone = builder_.CreateICmpEQ(team, llvm::ConstantPointerNull::get(emit_.types.pointer));
+    Value* is_one_row = builder_.CreateAnd(alone, builder_.CreateICmpEQ(batch, Word(1)));
+    auto call = [&](llvm::Function* callee) {
+      builder_.CreateCall(callee, {entry->getArg(0)})->setTailCall();
+      builder_.CreateRetVoid();
+    };
+    llvm::BasicBlock* one = llvm::BasicBlock::Create(emit_.types.context, "one_row", entry);
+    llvm::BasicBlock* any = llvm::BasicBlock::Create(emit_.types.context, "any_rows", entry);
+    builder_.CreateCondBr(is_one_row, one, any);
+    builder_.SetInsertPoint(one);
+    call(one_row);
+    builder_.SetInsertPoint(any);
+    call(any_rows);
   }
 
   // word NAME_ENTRY_useful_members(const word* extents, word count): the rule of the entry, to which every loop that is
@@ -166,13 +211,18 @@ class EntryEmitter {
     return -1;
   }
   void SetFrame(int place, Value* value) {
+    if (is_one_row_) {
+      words_[place] = value;
+      return;
+    }
     builder_.CreateStore(value, builder_.CreateConstInBoundsGEP1_64(emit_.types.pointer, frame_, place));
   }
 
   void FillFrame() {
     std::map<std::string, Value*> axes;
     for (size_t i = 0; i < emit_.plan.axes.size(); ++i) {
-      axes[emit_.plan.axes[i]] = LoadSlot(static_cast<int>(i), emit_.types.size);
+      const bool is_one = is_one_row_ && emit_.plan.axes[i] == "B";
+      axes[emit_.plan.axes[i]] = is_one ? Word(1) : LoadSlot(static_cast<int>(i), emit_.types.size);
       SetFrame(static_cast<int>(i), axes[emit_.plan.axes[i]]);
     }
     for (const Chunks& chunks : entry_.chunks) {
@@ -245,6 +295,11 @@ class EntryEmitter {
 
   // Members that the entry has no use for return at once, and the first goes on without a team.
   void FillTeam() {
+    if (is_one_row_) {
+      SetFrame(layout_.BatchBegin(), Word(0));
+      SetFrame(layout_.BatchEnd(), Word(1));
+      return WorkAlone();
+    }
     Value* team = LoadSlot(SlotOfKind(RECURVE_SLOT_TEAM), emit_.types.pointer);
     bool has_batch = std::ranges::find(emit_.plan.axes, "B") != emit_.plan.axes.end();
     Value* batch = has_batch ? FrameWord(layout_.Axis("B"), emit_.types.size) : Word(1);
@@ -312,11 +367,13 @@ class EntryEmitter {
   }
 
   Value* FrameWord(int place, llvm::Type* type) {
+    if (is_one_row_) return words_.at(place);
     return builder_.CreateLoad(type, builder_.CreateConstInBoundsGEP1_64(emit_.types.pointer, frame_, place));
   }
 
   void EmitCall(int number) {
     const Kernel& kernel = entry_.kernels[number];
+    if (is_one_row_) return KernelEmitter(emit_, layout_, kernel, builder_, words_).EmitInto(builder_);
     std::vector<int> loops;
     std::vector<Value*> arguments{frame_};
     for (const auto& [loop, index] : loops_) {
@@ -324,8 +381,16 @@ class EntryEmitter {
       arguments.push_back(index);
     }
     std::string name = emit_.plan.name + "_" + entry_.name + "_" + std::to_string(number);
-    llvm::Function* function = KernelEmitter(emit_, layout_, kernel, loops, name).Emit();
-    builder_.CreateCall(function, arguments);
+    auto call = [&](const std::map<int, Value*>& known, const std::string& form) {
+      llvm::Function* function = KernelEmitter(emit_, layout_, kernel, loops, name + form, known).Emit();
+      builder_.CreateCall(function, arguments);
+    };
+    if (!kernel.has_one_row_form) return call({}, "");
+    Value* is_one_row = builder_.CreateICmpEQ(FrameWord(layout_.Axis("B"), emit_.types.size), Word(1));
+    EmitIf(builder_, is_one_row, [&] {
+      call({{layout_.Axis("B"), Word(1)}, {layout_.BatchBegin(), Word(0)}, {layout_.BatchEnd(), Word(1)}}, "_one_row");
+    });
+    EmitIf(builder_, builder_.CreateNot(is_one_row), [&] { call({}, ""); });
   }
 
   // By rows or alone are the same code as one thread's: the frame says which rows of the batch, and that there is no
@@ -561,6 +626,8 @@ class EntryEmitter {
   llvm::Function* function_ = nullptr;
   llvm::Function* useful_members_ = nullptr;
   Value* frame_ = nullptr;
+  bool is_one_row_ = false;  // of the function that is being written: the frame's words are `words_`
+  std::map<int, Value*> words_;
   std::map<Storage, llvm::Function*> pack_columns_;
   std::vector<Value*> chunk_steps_;  // per chunk loop
   std::vector<std::pair<int, Value*>> loops_;

@@ -40,6 +40,14 @@ llvm::Type* EmitTypes::Stored(Storage storage) const {
 
 void EmitLoop(llvm::IRBuilder<>& builder, Value* begin, Value* end, Value* step,
               const std::function<void(Value*)>& body) {
+  auto* first = llvm::dyn_cast<llvm::ConstantInt>(begin);
+  auto* last = llvm::dyn_cast<llvm::ConstantInt>(end);
+  auto* stride = llvm::dyn_cast<llvm::ConstantInt>(step);
+  if (first != nullptr && last != nullptr && stride != nullptr) {
+    const int64_t left = last->getSExtValue() - first->getSExtValue();
+    if (left <= 0) return;
+    if (left <= stride->getSExtValue()) return body(begin);
+  }
   llvm::Function* function = builder.GetInsertBlock()->getParent();
   llvm::BasicBlock* before = builder.GetInsertBlock();
   llvm::BasicBlock* head = llvm::BasicBlock::Create(builder.getContext(), "loop", function);
@@ -62,7 +70,56 @@ void EmitReverseLoop(llvm::IRBuilder<>& builder, Value* begin, Value* end, const
   EmitLoop(builder, begin, end, one, [&](Value* i) { body(builder.CreateSub(last, i)); });
 }
 
+std::vector<Value*> EmitCarriedLoop(llvm::IRBuilder<>& builder, Value* count, const std::vector<Value*>& initial,
+                                    const std::function<std::vector<Value*>(Value*, std::vector<Value*>)>& body,
+                                    bool runs) {
+  Value* zero = llvm::ConstantInt::get(count->getType(), 0);
+  Value* one = llvm::ConstantInt::get(count->getType(), 1);
+  if (auto* known = llvm::dyn_cast<llvm::ConstantInt>(count)) {
+    if (known->isOne()) return body(zero, initial);
+    runs |= known->getSExtValue() > 0;
+  }
+  llvm::Function* function = builder.GetInsertBlock()->getParent();
+  llvm::BasicBlock* before = builder.GetInsertBlock();
+  llvm::BasicBlock* head = llvm::BasicBlock::Create(builder.getContext(), "sum", function);
+  llvm::BasicBlock* after = llvm::BasicBlock::Create(builder.getContext(), "summed");
+  if (runs) {
+    builder.CreateBr(head);
+  } else {
+    builder.CreateCondBr(builder.CreateICmpSLT(zero, count), head, after);
+  }
+  builder.SetInsertPoint(head);
+  llvm::PHINode* i = builder.CreatePHI(count->getType(), 2);
+  i->addIncoming(zero, before);
+  std::vector<llvm::PHINode*> carried;
+  for (Value* value : initial) {
+    carried.push_back(builder.CreatePHI(value->getType(), 2));
+    carried.back()->addIncoming(value, before);
+  }
+  std::vector<Value*> next = body(i, std::vector<Value*>(carried.begin(), carried.end()));
+  Value* next_i = builder.CreateAdd(i, one);
+  llvm::BasicBlock* latch = builder.GetInsertBlock();
+  i->addIncoming(next_i, latch);
+  for (size_t v = 0; v < carried.size(); ++v) carried[v]->addIncoming(next[v], latch);
+  builder.CreateCondBr(builder.CreateICmpSLT(next_i, count), head, after);
+  function->insert(function->end(), after);
+  builder.SetInsertPoint(after);
+  if (runs) return next;
+  std::vector<Value*> results;
+  for (size_t v = 0; v < initial.size(); ++v) {
+    llvm::PHINode* result = builder.CreatePHI(initial[v]->getType(), 2);
+    result->addIncoming(initial[v], before);
+    result->addIncoming(next[v], latch);
+    results.push_back(result);
+  }
+  return results;
+}
+
 void EmitIf(llvm::IRBuilder<>& builder, Value* condition, const std::function<void()>& body) {
+  if (auto* known = llvm::dyn_cast<llvm::ConstantInt>(condition)) {
+    if (known->isOne()) body();
+    return;
+  }
   llvm::Function* function = builder.GetInsertBlock()->getParent();
   llvm::BasicBlock* then = llvm::BasicBlock::Create(builder.getContext(), "then", function);
   llvm::BasicBlock* after = llvm::BasicBlock::Create(builder.getContext(), "after");
@@ -78,26 +135,22 @@ int FrameLayout::Axis(const std::string& axis) const {
   return static_cast<int>(std::ranges::find(plan.axes, axis) - plan.axes.begin());
 }
 
-FrameReader::FrameReader(const EmitTypes& types, const FrameLayout& layout, Value* frame, std::map<int, Value*> loops,
-                         llvm::Instruction* entry_end)
-    : types_(types), layout_(layout), frame_(frame), loops_(std::move(loops)), builder_(entry_end) {}
+FrameReader::FrameReader(const EmitTypes& types, const FrameLayout& layout, Value* frame, std::map<int, Value*> known,
+                         std::map<int, Value*> loops, llvm::Instruction* entry_end)
+    : types_(types),
+      layout_(layout),
+      frame_(frame),
+      words_(std::move(known)),
+      loops_(std::move(loops)),
+      builder_(entry_end) {}
 
-Value* FrameReader::Word(int place) {
+Value* FrameReader::Load(int place, llvm::Type* type, const std::string& name) {
   Value*& word = words_[place];
   if (word == nullptr) {
-    Value* address = builder_.CreateConstInBoundsGEP1_64(types_.size, frame_, place);
-    word = builder_.CreateLoad(types_.size, address);
+    Value* address = builder_.CreateConstInBoundsGEP1_64(types_.pointer, frame_, place);
+    word = builder_.CreateLoad(type, address, name);
   }
   return word;
-}
-
-Value* FrameReader::Buffer(int buffer) {
-  Value*& address = buffers_[buffer];
-  if (address == nullptr) {
-    Value* place = builder_.CreateConstInBoundsGEP1_64(types_.pointer, frame_, layout_.Buffer(buffer));
-    address = builder_.CreateLoad(types_.pointer, place, layout_.entry.buffers[buffer].name);
-  }
-  return address;
 }
 
 Value* FrameReader::Axis(const std::string& axis) { return Word(layout_.Axis(axis)); }
@@ -121,7 +174,8 @@ Value* FrameReader::Base(const View& view) {
     if (term.ring) position = builder_.CreateAnd(position, types_.Word(1));
     offset = builder_.CreateAdd(offset, builder_.CreateMul(position, SizeValue(term.stride)));
   }
-  return builder_.CreateGEP(ElementOf(view), Buffer(view.buffer), offset);
+  Value* buffer = Load(layout_.Buffer(view.buffer), types_.pointer, layout_.entry.buffers[view.buffer].name);
+  return builder_.CreateGEP(ElementOf(view), buffer, offset);
 }
 
 llvm::Type* FrameReader::ElementOf(const View& view) const {

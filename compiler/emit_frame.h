@@ -39,11 +39,17 @@ struct EmitTypes {
   llvm::ConstantInt* Word(int64_t value) const { return llvm::ConstantInt::getSigned(size, value); }
 };
 
-// for (i = begin; i < end; i += step) body(i); LLVM is told to leave the loop as it is.
+// for (i = begin; i < end; i += step) body(i); LLVM is told to leave the loop as it is. Bounds and conditions that are
+// constants leave no code behind where the body runs once or never.
 void EmitLoop(llvm::IRBuilder<>& builder, Value* begin, Value* end, Value* step,
               const std::function<void(Value*)>& body);
 // for (i = end - 1; i >= begin; --i) body(i)
 void EmitReverseLoop(llvm::IRBuilder<>& builder, Value* begin, Value* end, const std::function<void(Value*)>& body);
+// for (i = 0; i < count; ++i) carried = body(i, carried); returns what is carried out, `initial` for no iteration. A
+// loop that `runs` has one at least.
+std::vector<Value*> EmitCarriedLoop(llvm::IRBuilder<>& builder, Value* count, const std::vector<Value*>& initial,
+                                    const std::function<std::vector<Value*>(Value*, std::vector<Value*>)>& body,
+                                    bool runs = false);
 void EmitIf(llvm::IRBuilder<>& builder, Value* condition, const std::function<void()>& body);
 
 // The places of an entry's frame.
@@ -73,10 +79,11 @@ struct FrameLayout {
 // A function over a frame: reads it once, in the first block, which dominates everything.
 class FrameReader {
  public:
-  // `loops` maps the loop numbers of offset terms to their indices. Instructions go before `entry_end`, the terminator
-  // of the first block.
-  FrameReader(const EmitTypes& types, const FrameLayout& layout, Value* frame, std::map<int, Value*> loops,
-              llvm::Instruction* entry_end);
+  // Words that are `known` are not read; a frame all of whose words are known need not be in memory. `loops` maps the
+  // loop numbers of offset terms to their indices. Instructions go before `entry_end`, the terminator of the first
+  // block.
+  FrameReader(const EmitTypes& types, const FrameLayout& layout, Value* frame, std::map<int, Value*> known,
+              std::map<int, Value*> loops, llvm::Instruction* entry_end);
 
   Value* Axis(const std::string& axis);
   Value* SizeValue(const Size& size);
@@ -88,6 +95,8 @@ class FrameReader {
   Value* RowEnd() { return Word(layout_.RowEnd()); }
   Value* BatchBegin() { return Word(layout_.BatchBegin()); }
   Value* BatchEnd() { return Word(layout_.BatchEnd()); }
+  Value* Team() { return Load(layout_.Team(), types_.pointer); }
+  Value* Packed() { return Load(layout_.Packed(), types_.pointer); }
   // The address of a view's first element.
   Value* Base(const View& view);
   // The type of its elements.
@@ -96,15 +105,15 @@ class FrameReader {
   const EmitTypes& types() const { return types_; }
 
  private:
-  Value* Word(int place);
-  Value* Buffer(int buffer);
+  Value* Word(int place) { return Load(place, types_.size); }
+  Value* Load(int place, llvm::Type* type, const std::string& name = "");
 
   const EmitTypes& types_;
   const FrameLayout& layout_;
   Value* frame_;
+  std::map<int, Value*> words_;  // by their places
   std::map<int, Value*> loops_;
   llvm::IRBuilder<> builder_;
-  std::map<int, Value*> words_, buffers_;
   std::map<std::pair<int64_t, std::vector<std::string>>, Value*> sizes_;
 };
 

@@ -82,7 +82,7 @@ void EmitVectorStore(LaneBuilder& lanes, Value* value, Value* pointer, Value* st
 }
 
 KernelEmitter::KernelEmitter(EmitModule& emit, const FrameLayout& layout, const Kernel& kernel,
-                             const std::vector<int>& loops, const std::string& name)
+                             const std::vector<int>& loops, const std::string& name, const std::map<int, Value*>& known)
     : emit_(emit), kernel_(kernel), builder_(emit.types.context) {
   std::vector<llvm::Type*> parameters{emit.types.pointer};
   parameters.insert(parameters.end(), loops.size(), emit.types.size);
@@ -98,10 +98,29 @@ KernelEmitter::KernelEmitter(EmitModule& emit, const FrameLayout& layout, const 
     indices[loops[i]] = innermost_loop_;
   }
   if (kernel.kind == KernelKind::kRecurrence) indices[kernel.recurrence.loop] = Word(0);  // `At` adds the step
-  frame_.emplace(emit.types, layout, function_->getArg(0), std::move(indices), entry_end);
+  frame_.emplace(emit.types, layout, function_->getArg(0), known, std::move(indices), entry_end);
+}
+
+KernelEmitter::KernelEmitter(EmitModule& emit, const FrameLayout& layout, const Kernel& kernel,
+                             const llvm::IRBuilder<>& builder, const std::map<int, Value*>& words)
+    : emit_(emit), kernel_(kernel), builder_(builder.GetInsertBlock()) {
+  function_ = builder.GetInsertBlock()->getParent();
+  entry_ = &function_->getEntryBlock();
+  frame_.emplace(emit.types, layout, nullptr, words, std::map<int, Value*>{}, entry_->getTerminator());
 }
 
 llvm::Function* KernelEmitter::Emit() {
+  EmitBody();
+  builder_.CreateRetVoid();
+  return function_;
+}
+
+void KernelEmitter::EmitInto(llvm::IRBuilder<>& builder) {
+  EmitBody();
+  builder.SetInsertPoint(builder_.GetInsertBlock());
+}
+
+void KernelEmitter::EmitBody() {
   switch (kernel_.kind) {
     case KernelKind::kMap: EmitMap(); break;
     case KernelKind::kReduce: EmitReduce(); break;
@@ -109,8 +128,6 @@ llvm::Function* KernelEmitter::Emit() {
     case KernelKind::kScatter: EmitScatter(); break;
     case KernelKind::kRecurrence: EmitRecurrence(); break;
   }
-  builder_.CreateRetVoid();
-  return function_;
 }
 
 // The address of the view's element at the indices; axes beyond them are at 0.
@@ -251,11 +268,7 @@ Value* KernelEmitter::Scratch(int64_t elements) {
   return memory;
 }
 
-void KernelEmitter::CallBarrier() {
-  Value* place =
-      builder_.CreateConstInBoundsGEP1_64(emit_.types.pointer, function_->getArg(0), frame_->layout().Team());
-  EmitBarrier(builder_, emit_.types, builder_.CreateLoad(emit_.types.pointer, place));
-}
+void KernelEmitter::CallBarrier() { EmitBarrier(builder_, emit_.types, frame_->Team()); }
 
 // ---- Lane programs -----------------------------------------------------------------------------------------------
 
@@ -390,6 +403,11 @@ void KernelEmitter::EmitMapRows(Range rows) {
 // For a block of rows and a block of units: products into scratch, then the lane program row by row. Threads share the
 // blocks of units, or the rows where there are fewer blocks than threads.
 void KernelEmitter::EmitMapWithProducts() {
+  if (HasOneRow()) {
+    Indices outer;
+    EmitRowNest(outer, [&] { EmitProductsOfOneRow(outer, Word(0)); });
+    return;
+  }
   std::vector<Value*> scratch;
   for (const MapProduct& product : kernel_.products) {
     int columns = emit_.plan.panels[product.panels].columns();
@@ -463,35 +481,104 @@ void KernelEmitter::EmitProductRows(const std::vector<Value*>& scratch, Range ro
   });
 }
 
+KernelEmitter::PanelOperands KernelEmitter::OperandsOf(const MapProduct& product, const Indices& outer, Value* row,
+                                                       Value* block) {
+  const Panels& panels = emit_.plan.panels[product.panels];
+  Indices indices = outer;
+  indices.push_back(row);
+  const Size& row_stride = product.left.axes[product.left.axes.size() - 2].stride;
+  const Size& depth_stride = product.left.axes.back().stride;
+  PanelOperands operands{.left = At(product.left, indices),
+                         .row_stride = frame_->SizeValue(row_stride),
+                         .depth_stride = frame_->SizeValue(depth_stride),
+                         .constant_depth_stride = {},
+                         .panels = nullptr};
+  if (depth_stride.axes.empty()) operands.constant_depth_stride = depth_stride.factor;
+  Value* first_panel = builder_.CreateGEP(builder_.getInt8Ty(), frame_->Packed(), Word(panels.offset_bytes));
+  operands.panels = builder_.CreateGEP(emit_.types.Stored(panels.format.storage), first_panel,
+                                       builder_.CreateMul(block, Word(panels.block_elements())));
+  return operands;
+}
+
 void KernelEmitter::EmitProducts(const std::vector<Value*>& scratch, const Indices& outer, Value* row, Value* count,
                                  Value* block) {
   for (size_t i = 0; i < kernel_.products.size(); ++i) {
     const MapProduct& product = kernel_.products[i];
     const Panels& panels = emit_.plan.panels[product.panels];
-    Indices indices = outer;
-    indices.push_back(row);
-    Value* left = At(product.left, indices);
-    const Size& row_stride = product.left.axes[product.left.axes.size() - 2].stride;
-    const Size& depth_stride = product.left.axes.back().stride;
-    std::optional<int64_t> constant;
-    if (depth_stride.axes.empty()) constant = depth_stride.factor;
-    Value* packed = builder_.CreateLoad(
-        emit_.types.pointer,
-        builder_.CreateConstInBoundsGEP1_64(emit_.types.pointer, function_->getArg(0), frame_->layout().Packed()));
-    Value* first_panel = builder_.CreateGEP(builder_.getInt8Ty(), packed, Word(panels.offset_bytes));
-    Value* block_offset = builder_.CreateMul(block, Word(panels.block_elements()));
+    const PanelOperands operands = OperandsOf(product, outer, row, block);
     int column = 0;
     for (int chunk : panels.chunks) {
-      Value* chunk_offset = builder_.CreateAdd(block_offset, Word(panels.depth * column * panels.lanes));
-      Value* panel = builder_.CreateGEP(emit_.types.Stored(panels.format.storage), first_panel, chunk_offset);
+      Value* panel = builder_.CreateGEP(emit_.types.Stored(panels.format.storage), operands.panels,
+                                        Word(panels.depth * column * panels.lanes));
       Value* sums = builder_.CreateGEP(emit_.types.real, scratch[i], Word(int64_t{column} * panels.lanes));
-      builder_.CreateCall(
-          TileRows(emit_, chunk, panels.lanes, kernel_.tile_rows, constant, StorageOf(product.left), panels.format),
-          {left, frame_->SizeValue(row_stride), frame_->SizeValue(depth_stride), panel, Word(panels.depth), sums,
-           Word(int64_t{panels.columns()} * panels.lanes), count});
+      builder_.CreateCall(TileRows(emit_, chunk, panels.lanes, kernel_.tile_rows, operands.constant_depth_stride,
+                                   StorageOf(product.left), panels.format),
+                          {operands.left, operands.row_stride, operands.depth_stride, panel, Word(panels.depth), sums,
+                           Word(int64_t{panels.columns()} * panels.lanes), count});
       column += chunk;
     }
   }
+}
+
+bool KernelEmitter::HasOneRow() {
+  return kernel_.chunk < 0 && std::ranges::all_of(
+                                  kernel_.rows,
+                                  [&](const Size& size) {
+                                    auto* known = llvm::dyn_cast<llvm::ConstantInt>(frame_->SizeValue(size));
+                                    return known != nullptr && known->isOne();
+                                  });
+}
+
+// The sums of a block of units never leave the registers.
+void KernelEmitter::EmitProductsOfOneRow(const Indices& outer, Value* row) {
+  const int lanes = kernel_.lanes, vectors = kernel_.vectors, units = Units();
+  const int full = units / lanes, tail = units % lanes;
+  Indices indices = outer;
+  indices.push_back(row);
+  const Row at = BeginRow(indices);
+  auto emit_block = [&](Value* block, int full_vectors, int valid) {
+    std::vector<std::vector<Value*>> sums;  // per product: [group][vector]
+    for (const MapProduct& product : kernel_.products) {
+      const Panels& panels = emit_.plan.panels[product.panels];
+      const PanelOperands operands = OperandsOf(product, outer, row, block);
+      std::vector<Value*> columns;
+      for (int chunk : panels.chunks) {
+        Value* panel = builder_.CreateGEP(emit_.types.Stored(panels.format.storage), operands.panels,
+                                          Word(panels.depth * static_cast<int64_t>(columns.size()) * panels.lanes));
+        const std::vector<Value*> of_chunk =
+            EmitTileSums(emit_, builder_, {operands.left}, operands.depth_stride, StorageOf(product.left), panel,
+                         Word(panels.depth), chunk, panels.lanes, panels.format);
+        columns.insert(columns.end(), of_chunk.begin(), of_chunk.end());
+      }
+      sums.push_back(std::move(columns));
+    }
+    Value* first_vector = builder_.CreateMul(block, Word(vectors));
+    for (int v = 0; v < full_vectors + (valid > 0 ? 1 : 0); ++v) {
+      const int count = v < full_vectors ? lanes : valid;
+      LaneBuilder builder(builder_, emit_.Shape(WidthOf(count)));
+      Value* unit = builder_.CreateMul(builder_.CreateAdd(first_vector, Word(v)), Word(lanes));
+      auto sum = [&](LaneBuilder& narrow, const LaneInstruction& instruction) -> Value* {
+        return narrow.FirstOf(sums[instruction.product][instruction.group * vectors + v]);
+      };
+      RunStores(builder, at, unit, count, RunProgram(builder, at, unit, count, sum));
+    }
+  };
+  // Whole blocks, then the one that is cut short; threads share them.
+  const int whole = full / vectors;
+  const bool has_rest = units % (lanes * vectors) > 0;
+  const Range own = Split(Word(whole + (has_rest ? 1 : 0)), Threads(), Thread());
+  Value* end = Minimum(own.end, Word(whole));
+  Value* last = builder_.CreateSub(builder_.CreateAdd(own.begin, end), Word(1));
+  EmitLoop(builder_, own.begin, end, Word(1), [&](Value* block) {
+    if (kernel_.alternates) {
+      Value* backwards = builder_.CreateTrunc(innermost_loop_, builder_.getInt1Ty());
+      block = builder_.CreateSelect(backwards, builder_.CreateSub(last, block), block);
+    }
+    emit_block(block, vectors, 0);
+  });
+  if (!has_rest) return;
+  EmitIf(builder_, builder_.CreateICmpSGT(own.end, Word(whole)),
+         [&] { emit_block(Word(whole), full % vectors, tail); });
 }
 
 }  // namespace recurve

@@ -49,14 +49,27 @@ void EmitVectorStore(LaneBuilder& lanes, Value* value, Value* pointer, Value* st
 // but LLVM takes them apart.
 inline int WidthOf(int valid) { return static_cast<int>(std::bit_ceil(static_cast<unsigned>(valid))); }
 
+// The loop of a register tile, at the builder's place: the sums [row][column] over k < depth, at least one, of
+//   a_rows[row][k * a_depth_stride] * panel[k][column]
+std::vector<Value*> EmitTileSums(EmitModule& emit, llvm::IRBuilder<>& builder, const std::vector<Value*>& a_rows,
+                                 Value* a_depth_stride, Storage a_storage, Value* panel, Value* depth, int columns,
+                                 int lanes, PanelFormat format);
+
 class KernelEmitter {
  public:
-  // `loops`: the numbers of the loops around the call, outermost first.
+  // A function of the frame, of whose words `known` need not be read. `loops`: the numbers of the loops around the
+  // call, outermost first.
   KernelEmitter(EmitModule& emit, const FrameLayout& layout, const Kernel& kernel, const std::vector<int>& loops,
-                const std::string& name);
+                const std::string& name, const std::map<int, Value*>& known = {});
+  // A piece of the function that the builder is in, whose first block has an end already; `words` are those of the
+  // frame. There must be no time loop around it.
+  KernelEmitter(EmitModule& emit, const FrameLayout& layout, const Kernel& kernel, const llvm::IRBuilder<>& builder,
+                const std::map<int, Value*>& words);
 
   // void(ptr frame, word loop, ...)
   llvm::Function* Emit();
+  // The piece; the builder goes on behind it.
+  void EmitInto(llvm::IRBuilder<>& builder);
 
  private:
   using Indices = std::vector<Value*>;
@@ -71,18 +84,29 @@ class KernelEmitter {
     std::vector<Value*> stores;
   };
 
+  void EmitBody();
+  // The parts of a product with a block of the panels.
+  struct PanelOperands {
+    Value* left;        // its first row
+    Value* row_stride;  // of the left side
+    Value* depth_stride;
+    std::optional<int64_t> constant_depth_stride;
+    Value* panels;  // of the block
+  };
+  PanelOperands OperandsOf(const MapProduct& product, const Indices& outer, Value* row, Value* block);
+  // Whether this call computes one row, and it is known.
+  bool HasOneRow();
   void EmitMap();
   void EmitMapRows(Range rows);
   void EmitMapWithProducts();
   void EmitProductRows(const std::vector<Value*>& scratch, Range rows);
+  void EmitProductsOfOneRow(const Indices& outer, Value* row);
   void EmitProducts(const std::vector<Value*>& scratch, const Indices& outer, Value* row, Value* count, Value* block);
   void EmitReduce();
   void EmitReduceRows(Range rows);
   void EmitReduceColumns(const Indices& rows);
   void EmitReduceRow(const Indices& rows, Value* first_unit, int vectors, int valid);
   void EmitReduceUnits(const Indices& rows);
-  std::vector<Value*> EmitCarriedLoop(Value* count, const std::vector<Value*>& initial,
-                                      const std::function<std::vector<Value*>(Value*, std::vector<Value*>)>& body);
   void EmitProduct();
   void PackRight(const Indices& depths, Value* depth_begin, Value* depth, Value* block, Value* panel);
   void PackLeft(const Indices& outer, const Indices& depths, Value* row, Value* count, Value* depth_begin, Value* depth,

@@ -417,7 +417,7 @@ class RecurrenceEmitter {
     Value* done = Word(0);
     if (bundle.steps > 1) {
       Value* groups = builder_.CreateUDiv(steps, Word(bundle.steps));
-      carried = emitter_.EmitCarriedLoop(groups, carried, [&](Value* group, std::vector<Value*> states) {
+      carried = EmitCarriedLoop(builder_, groups, carried, [&](Value* group, std::vector<Value*> states) {
         Value* first = builder_.CreateMul(group, Word(bundle.steps));
         auto go_to_step = [&](int step) { go_to(builder_.CreateAdd(first, Word(step))); };
         return StepsAtOnce(lanes, bundle, kept, go_to_step, std::move(states));
@@ -425,7 +425,7 @@ class RecurrenceEmitter {
       done = builder_.CreateMul(groups, Word(bundle.steps));
     }
     Value* left = builder_.CreateSub(steps, done);
-    carried = emitter_.EmitCarriedLoop(left, carried, [&](Value* i, std::vector<Value*> states) {
+    carried = EmitCarriedLoop(builder_, left, carried, [&](Value* i, std::vector<Value*> states) {
       go_to(builder_.CreateAdd(done, i));
       return Step(lanes, bundle, kept, std::move(states));
     });

@@ -111,7 +111,7 @@ void KernelEmitter::EmitReduceRow(const Indices& rows, Value* first_unit, int ve
     } else {
       Range range = ReducedRange(kernel_.reduced.size() - 1);
       Value* count = builder_.CreateSub(range.end, range.begin);
-      sums = EmitCarriedLoop(count, sums, [&](Value* i, std::vector<Value*> carried) {
+      sums = EmitCarriedLoop(builder_, count, sums, [&](Value* i, std::vector<Value*> carried) {
         indices.push_back(builder_.CreateAdd(range.begin, i));
         std::vector<Value*> next = accumulate(carried);
         indices.pop_back();
@@ -153,7 +153,7 @@ void KernelEmitter::EmitReduceUnits(const Indices& rows) {
       std::vector<Value*> sums;
       for (Value* slot : slots) sums.push_back(builder_.CreateLoad(builder.type(), slot));
       Value* count = builder_.CreateUDiv(builder_.CreateSub(end, begin), Word(step));
-      sums = EmitCarriedLoop(count, sums, [&](Value* i, std::vector<Value*> carried) {
+      sums = EmitCarriedLoop(builder_, count, sums, [&](Value* i, std::vector<Value*> carried) {
         for (size_t v = 0; v < slots.size(); ++v) {
           Value* offset = builder_.CreateAdd(builder_.CreateMul(i, Word(step)), Word(static_cast<int64_t>(v) * width));
           Lane value = RunProgram(builder, row, builder_.CreateAdd(begin, offset), 0, nullptr)[kernel_.stores[0].value];
@@ -183,40 +183,6 @@ void KernelEmitter::EmitReduceUnits(const Indices& rows) {
     result = narrow.Elementwise(combine, {{narrow.Wrap(before), narrow.Wrap(result)}}).value;
   }
   builder_.CreateAlignedStore(result, out, align);
-}
-
-// for (i = 0; i < count; ++i) carried = body(i, carried); returns what is carried out, `initial` for no iteration.
-std::vector<Value*> KernelEmitter::EmitCarriedLoop(
-    Value* count, const std::vector<Value*>& initial,
-    const std::function<std::vector<Value*>(Value*, std::vector<Value*>)>& body) {
-  llvm::BasicBlock* before = builder_.GetInsertBlock();
-  llvm::BasicBlock* head = llvm::BasicBlock::Create(emit_.types.context, "sum", function_);
-  llvm::BasicBlock* after = llvm::BasicBlock::Create(emit_.types.context, "summed");
-  builder_.CreateCondBr(builder_.CreateICmpSLT(Word(0), count), head, after);
-  builder_.SetInsertPoint(head);
-  llvm::PHINode* i = builder_.CreatePHI(emit_.types.size, 2);
-  i->addIncoming(Word(0), before);
-  std::vector<llvm::PHINode*> carried;
-  for (Value* value : initial) {
-    carried.push_back(builder_.CreatePHI(value->getType(), 2));
-    carried.back()->addIncoming(value, before);
-  }
-  std::vector<Value*> next = body(i, std::vector<Value*>(carried.begin(), carried.end()));
-  Value* next_i = builder_.CreateAdd(i, Word(1));
-  llvm::BasicBlock* latch = builder_.GetInsertBlock();
-  i->addIncoming(next_i, latch);
-  for (size_t v = 0; v < carried.size(); ++v) carried[v]->addIncoming(next[v], latch);
-  builder_.CreateCondBr(builder_.CreateICmpSLT(next_i, count), head, after);
-  function_->insert(function_->end(), after);
-  builder_.SetInsertPoint(after);
-  std::vector<Value*> results;
-  for (size_t v = 0; v < initial.size(); ++v) {
-    llvm::PHINode* result = builder_.CreatePHI(initial[v]->getType(), 2);
-    result->addIncoming(initial[v], before);
-    result->addIncoming(next[v], latch);
-    results.push_back(result);
-  }
-  return results;
 }
 
 // table[index[row]] += updates[row], by one thread: rows may meet in the table.

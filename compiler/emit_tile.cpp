@@ -21,80 +21,20 @@ llvm::Function* Tile(EmitModule& emit, int rows, int columns, int lanes, std::op
   const EmitTypes& types = emit.types;
   function = emit.NewFunction(
       "tile", {types.pointer, types.size, types.size, types.pointer, types.size, types.pointer, types.size}, true);
-  Value* a = function->getArg(0);
-  Value* a_row_stride = function->getArg(1);
   Value* a_depth_stride = depth_stride ? types.Word(*depth_stride) : static_cast<Value*>(function->getArg(2));
-  Value* panel = function->getArg(3);
-  Value* depth = function->getArg(4);
-  Value* scratch = function->getArg(5);
   Value* scratch_stride = function->getArg(6);
 
   llvm::IRBuilder<> builder(llvm::BasicBlock::Create(types.context, "entry", function));
-  LaneBuilder lane_builder(builder, emit.Shape(lanes)), scalar_builder(builder, emit.Shape(1));
-  std::vector<Value*> row_pointers{a};
+  std::vector<Value*> row_pointers{function->getArg(0)};
   for (int r = 1; r < rows; ++r)
-    row_pointers.push_back(builder.CreateGEP(types.Stored(a_storage), row_pointers.back(), a_row_stride));
-  llvm::BasicBlock* before = builder.GetInsertBlock();
-  llvm::BasicBlock* loop = llvm::BasicBlock::Create(types.context, "loop", function);
-  llvm::BasicBlock* after = llvm::BasicBlock::Create(types.context, "after", function);
-  builder.CreateBr(loop);
-  builder.SetInsertPoint(loop);
-  llvm::PHINode* k = builder.CreatePHI(types.size, 2);
-  k->addIncoming(types.Word(0), before);
-  std::vector<llvm::PHINode*> sums;
-  for (int i = 0; i < rows * columns; ++i) {
-    sums.push_back(builder.CreatePHI(lane_builder.type(), 2));
-    sums.back()->addIncoming(lane_builder.Constant(0).value, before);
-  }
-  Value* a_offset = builder.CreateMul(k, a_depth_stride);
-  llvm::Type* a_element = types.Stored(a_storage);
-  llvm::Type* weight = types.Stored(format.storage);
-  Value* panel_row = builder.CreateGEP(weight, panel, builder.CreateMul(k, types.Word(int64_t{columns} * lanes)));
-  auto load_a = [&](int r) {
-    Value* address = builder.CreateGEP(a_element, row_pointers[r], a_offset);
-    return lane_builder.Splat(EmitVectorLoad(scalar_builder, address, types.Word(1), Size{}, 0, a_storage));
-  };
-  std::map<int, Value*> pairs;
-  auto load_vector = [&](llvm::Type* element, int c) -> Value* {
-    Value* address = builder.CreateConstInBoundsGEP1_64(weight, panel_row, int64_t{c} * lanes);
-    llvm::Align align((weight->getScalarSizeInBits() / 8) * static_cast<uint64_t>(lanes & -lanes));
-    llvm::Type* vector = lanes == 1 ? element : llvm::FixedVectorType::get(element, static_cast<unsigned>(lanes));
-    return builder.CreateAlignedLoad(vector, address, align);
-  };
-  auto load_panel = [&](int c) {
-    if (!format.IsPaired(c, columns)) return Widen(lane_builder, load_vector(weight, c), format.storage);
-    Value*& pair = pairs[c / 2];
-    if (pair == nullptr) pair = load_vector(builder.getInt32Ty(), c & ~1);
-    return WidenOfPair(lane_builder, pair, c % 2 != 0);
-  };
-  std::vector<Value*> next(sums.size());
-  auto multiply = [&](int r, int c, Lane x, Lane y) {
-    next[r * columns + c] = lane_builder.FusedMultiplyAdd(x, y, lane_builder.Wrap(sums[r * columns + c])).value;
-  };
-  std::vector<Lane> held;
-  if (rows <= columns) {
-    for (int r = 0; r < rows; ++r) held.push_back(load_a(r));
-    for (int c = 0; c < columns; ++c) {
-      Lane streamed = load_panel(c);
-      for (int r = 0; r < rows; ++r) multiply(r, c, held[r], streamed);
-    }
-  } else {
-    for (int c = 0; c < columns; ++c) held.push_back(load_panel(c));
-    for (int r = 0; r < rows; ++r) {
-      Lane streamed = load_a(r);
-      for (int c = 0; c < columns; ++c) multiply(r, c, streamed, held[c]);
-    }
-  }
-  for (size_t i = 0; i < sums.size(); ++i) sums[i]->addIncoming(next[i], loop);
-  Value* next_k = builder.CreateAdd(k, types.Word(1));
-  k->addIncoming(next_k, loop);
-  builder.CreateCondBr(builder.CreateICmpSLT(next_k, depth), loop, after);
-  builder.SetInsertPoint(after);
-  Value* sum_row = scratch;
+    row_pointers.push_back(builder.CreateGEP(types.Stored(a_storage), row_pointers.back(), function->getArg(1)));
+  const std::vector<Value*> sums = EmitTileSums(emit, builder, row_pointers, a_depth_stride, a_storage,
+                                                function->getArg(3), function->getArg(4), columns, lanes, format);
+  Value* sum_row = function->getArg(5);
   for (int r = 0; r < rows; ++r) {
     if (r > 0) sum_row = builder.CreateGEP(types.real, sum_row, scratch_stride);
     for (int c = 0; c < columns; ++c) {
-      builder.CreateAlignedStore(next[r * columns + c],
+      builder.CreateAlignedStore(sums[r * columns + c],
                                  builder.CreateConstInBoundsGEP1_64(types.real, sum_row, int64_t{c} * lanes),
                                  llvm::Align(static_cast<uint64_t>(types.real_bytes) * (lanes & -lanes)));
     }
@@ -119,6 +59,58 @@ std::vector<int> TileHeights(int tile_rows, const std::vector<int64_t>& counts) 
 }
 
 }  // namespace
+
+std::vector<Value*> EmitTileSums(EmitModule& emit, llvm::IRBuilder<>& builder, const std::vector<Value*>& a_rows,
+                                 Value* a_depth_stride, Storage a_storage, Value* panel, Value* depth, int columns,
+                                 int lanes, PanelFormat format) {
+  const EmitTypes& types = emit.types;
+  const int rows = static_cast<int>(a_rows.size());
+  LaneBuilder lane_builder(builder, emit.Shape(lanes)), scalar_builder(builder, emit.Shape(1));
+  llvm::Type* a_element = types.Stored(a_storage);
+  llvm::Type* weight = types.Stored(format.storage);
+  auto add_term = [&](Value* k, const std::vector<Value*>& sums) {
+    Value* a_offset = builder.CreateMul(k, a_depth_stride);
+    Value* panel_row = builder.CreateGEP(weight, panel, builder.CreateMul(k, types.Word(int64_t{columns} * lanes)));
+    auto load_a = [&](int r) {
+      Value* address = builder.CreateGEP(a_element, a_rows[r], a_offset);
+      return lane_builder.Splat(EmitVectorLoad(scalar_builder, address, types.Word(1), Size{}, 0, a_storage));
+    };
+    std::map<int, Value*> pairs;
+    auto load_vector = [&](llvm::Type* element, int c) -> Value* {
+      Value* address = builder.CreateConstInBoundsGEP1_64(weight, panel_row, int64_t{c} * lanes);
+      llvm::Align align((weight->getScalarSizeInBits() / 8) * static_cast<uint64_t>(lanes & -lanes));
+      llvm::Type* vector = lanes == 1 ? element : llvm::FixedVectorType::get(element, static_cast<unsigned>(lanes));
+      return builder.CreateAlignedLoad(vector, address, align);
+    };
+    auto load_panel = [&](int c) {
+      if (!format.IsPaired(c, columns)) return Widen(lane_builder, load_vector(weight, c), format.storage);
+      Value*& pair = pairs[c / 2];
+      if (pair == nullptr) pair = load_vector(builder.getInt32Ty(), c & ~1);
+      return WidenOfPair(lane_builder, pair, c % 2 != 0);
+    };
+    std::vector<Value*> next(sums.size());
+    auto multiply = [&](int r, int c, Lane x, Lane y) {
+      next[r * columns + c] = lane_builder.FusedMultiplyAdd(x, y, lane_builder.Wrap(sums[r * columns + c])).value;
+    };
+    std::vector<Lane> held;
+    if (rows <= columns) {
+      for (int r = 0; r < rows; ++r) held.push_back(load_a(r));
+      for (int c = 0; c < columns; ++c) {
+        Lane streamed = load_panel(c);
+        for (int r = 0; r < rows; ++r) multiply(r, c, held[r], streamed);
+      }
+    } else {
+      for (int c = 0; c < columns; ++c) held.push_back(load_panel(c));
+      for (int r = 0; r < rows; ++r) {
+        Lane streamed = load_a(r);
+        for (int c = 0; c < columns; ++c) multiply(r, c, streamed, held[c]);
+      }
+    }
+    return next;
+  };
+  const std::vector<Value*> zeros(static_cast<size_t>(rows) * columns, lane_builder.Constant(0).value);
+  return EmitCarriedLoop(builder, depth, zeros, add_term, /*runs=*/true);
+}
 
 llvm::Function* TileRows(EmitModule& emit, int columns, int lanes, int tile_rows,
                          std::optional<int64_t> constant_depth_stride, Storage a_storage, PanelFormat format,

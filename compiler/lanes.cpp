@@ -86,6 +86,14 @@ llvm::Value* LaneBuilder::Fold(llvm::Value* value, double identity, Combine comb
   return value;
 }
 
+llvm::Value* LaneBuilder::FirstOf(llvm::Value* vector) {
+  if (vector->getType() == type()) return vector;
+  if (shape_.width == 1) return ir_.CreateExtractElement(vector, uint64_t{0});
+  std::vector<int> order(static_cast<size_t>(shape_.width));
+  std::iota(order.begin(), order.end(), 0);
+  return ir_.CreateShuffleVector(vector, order);
+}
+
 llvm::Value* LaneBuilder::HorizontalSum(Lane a) {
   return Fold(a.value, -0.0, [](Lane low, Lane high) { return lane_math::operator+(low, high); });
 }

@@ -63,6 +63,7 @@ class EntryPlanner {
     if (!written_over_.empty()) WriteStatesBack();
     entry_.statements = GroupByRows(entry_, std::move(entry_.statements), plan_.precision);
     if (entry_.name != "pack") DropUnusedParameters();
+    entry_.has_one_row_code = IsShort();
     entry_.slots.push_back({.name = "packed", .kind = RECURVE_SLOT_PACKED});
     if (entry_.name == "forward" || entry_.name == "backward") {
       entry_.slots.push_back({.name = "tape", .kind = RECURVE_SLOT_TAPE});
@@ -73,6 +74,16 @@ class EntryPlanner {
   }
 
  private:
+  // Whether what a call costs besides its arithmetic matters: it is one step of a batch.
+  bool IsShort() const {
+    auto is_loop = [](const Statement& statement) {
+      return std::holds_alternative<TimeLoop>(statement.kind) || std::holds_alternative<ChunkLoop>(statement.kind);
+    };
+    return entry_.name == "step" && std::ranges::none_of(entry_.statements, is_loop) &&
+           std::ranges::none_of(entry_.buffers, &Buffer::zero_if_null) &&
+           std::ranges::find(plan_.axes, "B") != plan_.axes.end();
+  }
+
   int AddSlot(Slot slot) {
     entry_.slots.push_back(std::move(slot));
     return static_cast<int>(entry_.slots.size()) - 1;

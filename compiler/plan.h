@@ -252,8 +252,9 @@ struct Kernel {
   int block_rows = 1;       // rows whose sums are held between products and lane program; kReduce over one axis: terms
                             // that are added in all units before the next ones
   bool alternates = false;  // products read the blocks of their weights backwards in every other step
-  int64_t depth = 0;        // kProduct: terms of the sum between two visits of the result
-  int panel_buffer = -1;    // kProduct: where the right side is packed, depth terms at a time
+  bool has_one_row_form = false;  // for a batch of one also as a function of its own, its sums in registers
+  int64_t depth = 0;              // kProduct: terms of the sum between two visits of the result
+  int panel_buffer = -1;          // kProduct: where the right side is packed, depth terms at a time
   // In a chunk loop: the loop's number; its steps walk the first of `rows`, or of `reduced` where `sums_steps`, with
   // `step_rows` indices each. What several chunks sum is added up in the result.
   int chunk = -1;
@@ -322,7 +323,8 @@ struct EntryPlan {
   std::vector<Statement> statements;
   std::vector<Chunks> chunks;
   EntryTeam team;
-  bool packs_panels = false;  // `pack`: writes every panel set after its statements
+  bool has_one_row_code = false;  // for a batch of one without a team also as one function, its sums in registers
+  bool packs_panels = false;      // `pack`: writes every panel set after its statements
 };
 
 struct Plan {

@@ -5,6 +5,12 @@
 #include "compiler/plan_view.h"
 
 namespace recurve {
+namespace {
+
+// A loop with more kernels that multiply gains less from forms for a single row than it costs to compile them.
+constexpr size_t kMostOneRowForms = 2;
+
+}  // namespace
 
 void ScanPlan::AddStack(int output, const View& view, const std::vector<Buffer>& buffers) {
   const Buffer& buffer = buffers[view.buffer];
@@ -104,12 +110,16 @@ TimeLoop ScanPlan::PlanBody(EntryContext& context, const std::vector<View>& oper
                 .time = attr_->time,
                 .reverse = attr_->reverse,
                 .body = PlanBlock(context, *attr_->body, inputs, destinations)};
-  // What was read last is still in the caches when the next step begins.
+  std::vector<Kernel*> products;
   for (const Statement& statement : loop.body) {
     const auto* call = std::get_if<KernelCall>(&statement.kind);
-    if (call == nullptr) continue;
-    Kernel& kernel = context.entry->kernels[call->kernel];
-    kernel.alternates = !kernel.products.empty();
+    if (call == nullptr || context.entry->kernels[call->kernel].products.empty()) continue;
+    products.push_back(&context.entry->kernels[call->kernel]);
+  }
+  for (Kernel* kernel : products) {
+    // What was read last is still in the caches when the next step begins.
+    kernel->alternates = true;
+    kernel->has_one_row_form = products.size() <= kMostOneRowForms && kernel->rows == std::vector<Size>{Size{1, {"B"}}};
   }
   loop.body.push_back({Barrier{}});
   return loop;

@@ -38,6 +38,7 @@ class PlanPrinter {
       if (buffer.size.factor != 0) PrintBuffer(buffer);
     }
     out_ += fmt::format("  team {}\n", TextOf(entry_.team));
+    if (entry_.has_one_row_code) out_ += "  a batch of one without a team runs as one function, its sums in registers\n";
     PrintStatements(entry_.statements, 1);
   }
 
@@ -136,6 +137,7 @@ class PlanPrinter {
     if (kernel.kind == KernelKind::kReduce && kernel.block_rows > 1) {
       out_ += fmt::format("{}  {} terms of all units at a time\n", indent, kernel.block_rows);
     }
+    if (kernel.has_one_row_form) out_ += fmt::format("{}  sums of a batch of one stay in registers\n", indent);
     if (kernel.alternates) out_ += fmt::format("{}  reads the weights forwards and backwards in turn\n", indent);
     if (kernel.kind == KernelKind::kProduct) {
       out_ += fmt::format("{}  {} = {} @ {}, {} terms at a time, tiles of {} rows x {} vectors of {}\n", indent,
