@@ -174,7 +174,8 @@ TEST(RecurrenceValues, AreTheSameBitsForAnyNumberOfThreads) {
 // ---- Plans -------------------------------------------------------------------------------------------------------
 
 TEST(RecurrencePlan, FillsVectorsWithRowsOfFewUnits) {
-  const Kernel* kernel = RecurrenceOf(Entry(PlanOf(LibraryCell("indrnn", 8)), "forward"));
+  const Plan plan = PlanOf(LibraryCell("indrnn", 8));
+  const Kernel* kernel = RecurrenceOf(Entry(plan, "forward"));
   ASSERT_NE(kernel, nullptr);
   EXPECT_EQ(kernel->recurrence.fold, 2);
   EXPECT_GT(kernel->recurrence.rows, 1);
@@ -182,7 +183,8 @@ TEST(RecurrencePlan, FillsVectorsWithRowsOfFewUnits) {
 }
 
 TEST(RecurrencePlan, RunsVectorsOfARowSideBySideWhereThereAreEnough) {
-  const Kernel* kernel = RecurrenceOf(Entry(PlanOf(LibraryCell("indrnn", 256)), "forward"));
+  const Plan plan = PlanOf(LibraryCell("indrnn", 256));
+  const Kernel* kernel = RecurrenceOf(Entry(plan, "forward"));
   ASSERT_NE(kernel, nullptr);
   EXPECT_EQ(kernel->recurrence.rows, 1);
   EXPECT_GT(kernel->vectors, 1);
