@@ -3,10 +3,15 @@
 #ifndef RECURVE_RUNTIME_ALIGNED_MEMORY_H_
 #define RECURVE_RUNTIME_ALIGNED_MEMORY_H_
 
+#ifdef __linux__
+#include <sys/mman.h>
+#endif
+
+#include <algorithm>
 #include <cstddef>
+#include <cstdlib>
 #include <cstring>
 #include <memory>
-#include <new>
 
 #include "runtime/abi.h"
 
@@ -20,10 +25,12 @@ class AlignedMemory {
   bool Reserve(size_t bytes) {
     if (memory_ != nullptr && bytes <= bytes_) return true;
     if (bytes > kLargest) return false;
-    const size_t rounded = bytes == 0 ? RECURVE_ALIGNMENT : (bytes + RECURVE_ALIGNMENT - 1) & ~kMask;
-    memory_.reset(static_cast<std::byte*>(::operator new(rounded, kAlignment, std::nothrow)));
+    const size_t alignment = bytes < kHugePage ? RECURVE_ALIGNMENT : kHugePage;
+    const size_t rounded = (std::max<size_t>(bytes, 1) + alignment - 1) & ~(alignment - 1);
+    memory_.reset(static_cast<std::byte*>(std::aligned_alloc(alignment, rounded)));
     bytes_ = memory_ == nullptr ? 0 : rounded;
     if (memory_ == nullptr) return false;
+    if (alignment == kHugePage) AskForHugePages(memory_.get(), rounded);
     std::memset(memory_.get(), 0, rounded);
     return true;
   }
@@ -33,11 +40,19 @@ class AlignedMemory {
   size_t bytes() const { return bytes_; }
 
  private:
-  static constexpr std::align_val_t kAlignment{RECURVE_ALIGNMENT};
   static constexpr size_t kLargest = size_t{1} << (sizeof(size_t) > 4 ? 39 : 31);
-  static constexpr size_t kMask = RECURVE_ALIGNMENT - 1;
+  static constexpr size_t kHugePage = size_t{2} << 20;
+
+  // A kernel reads weights and tape from end to end, which with small pages is a look-up of an address every 4 KB, and
+  // a prefetcher that stops as often. Where the system has no such pages, or does not want to, nothing is lost.
+  static void AskForHugePages([[maybe_unused]] void* memory, [[maybe_unused]] size_t bytes) {
+#ifdef MADV_HUGEPAGE
+    madvise(memory, bytes, MADV_HUGEPAGE);
+#endif
+  }
+
   struct Release {
-    void operator()(std::byte* memory) const { ::operator delete(memory, kAlignment); }
+    void operator()(std::byte* memory) const { std::free(memory); }
   };
   std::unique_ptr<std::byte, Release> memory_;
   size_t bytes_ = 0;
