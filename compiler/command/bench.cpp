@@ -503,6 +503,8 @@ void AddBench(CLI::App& app, int& exit_code) {
   auto options = std::make_shared<Options>();
   AddProgramArguments(*verb, options->program);
   AddPrecision(*verb, options->compile.precision);
+  AddStorage(*verb, options->compile.store);
+  AddMath(*verb, options->compile.math);
   verb->add_option("--entries", options->compile.entries,
                    "which of forward, backward, inference and step, with commas between them; all unless said")
       ->delimiter(',')
