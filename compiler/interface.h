@@ -23,7 +23,7 @@ enum class TeamChoice : uint8_t { kByCost, kByRows, kByUnits };
 
 // What a plan may do one way or another without changing what is computed; sums may differ in their last bits.
 struct PlanChoices {
-  int64_t chunk_rows = 1024;  // rows (steps times batch) of a chunk of steps: so many share one reading of the weights
+  int64_t chunk_rows = 1024;  // most rows (steps times batch) of a chunk of steps
   TeamChoice team = TeamChoice::kByCost;
 };
 

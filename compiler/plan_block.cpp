@@ -30,6 +30,8 @@ using ir::Shape;
 using Kind = LaneInstruction::Kind;
 
 constexpr int64_t kProductDepth = 256;    // terms of a long sum whose panels fit the second-level cache
+constexpr int64_t kChunkBytes = 262144;   // of what a chunk of steps hands on: a part of the second-level cache
+constexpr int64_t kChunkRows = 128;       // fewest rows that share one reading of the weights
 constexpr int kSideBySide = 4;            // sums of one row that hide each other's latency
 constexpr int64_t kReduceBytes = 131072;  // of the terms that are summed at a time: a part of the second-level cache
 constexpr int kReduceVectors = 8;         // vectors summed side by side, so that a row is read by whole cache lines
@@ -776,7 +778,7 @@ Statement BlockPlanner::PlanScanStatement(NodeId id, const ChunkChoice& choice) 
   Chunks chunks{.axis = fmt::format("chunk{}", number),
                 .time = loop.time.axis,
                 .reverse = loop.reverse,
-                .rows = context_.plan->choices.chunk_rows,
+                .rows = 1,
                 .step_rows = {},
                 .rings = choice.rings};
   for (const std::vector<int>* chosen : {&choice.before, &choice.after}) {
@@ -787,12 +789,18 @@ Statement BlockPlanner::PlanScanStatement(NodeId id, const ChunkChoice& choice) 
         chunks.step_rows = Size{1, kernel.step_rows.axes};
     }
   }
+  int64_t row_bytes = 1;
   for (int ring : chunks.rings) {
     Buffer& buffer = entry.buffers[ring];
+    row_bytes += buffer.size.factor * context_.plan->BytesOf(buffer);
     *std::ranges::find(buffer.size.axes, chunks.time) = chunks.axis;
     std::ranges::sort(buffer.size.axes);
     buffer.guard = {0, {}};
   }
+  const bool sums =
+      std::ranges::any_of(choice.after, [&](int k) { return entry.kernels[drafts_[k].added].sums_steps; });
+  chunks.rows =
+      std::min(context_.plan->choices.chunk_rows, std::max(kChunkBytes / row_bytes, sums ? kProductDepth : kChunkRows));
   entry.chunks.push_back(std::move(chunks));
   loop.chunk = number;
   ChunkLoop statement{.chunk = number, .body = {}};
