@@ -193,7 +193,8 @@ class Perturbation {
 // Adds up errors beside the values that they are of: see roundoff.h.
 class ErrorPropagation {
  public:
-  ErrorPropagation(const ir::Bindings& bindings, MathAccuracy math) : rounding_(bindings, math) {}
+  ErrorPropagation(const ir::Bindings& bindings, double unit, MathAccuracy math)
+      : rounding_(bindings, math), unit_(unit) {}
 
   // The outputs of `graph`, then the error of each, in multiples of the unit roundoff.
   Graph Run(const Graph& graph) const {
@@ -258,8 +259,37 @@ class ErrorPropagation {
     return Sqrt(sum);
   }
 
+  // Whether `a` is the largest element of `b`, spread over it: equal where it is, however both were rounded.
+  static bool IsMaximumOf(const Graph& graph, NodeId a, NodeId b) {
+    while (graph[a].op == Op::kBroadcast || graph[a].op == Op::kReshape) a = graph[a].args[0];
+    return graph[a].op == Op::kReduceMax && graph[a].args[0] == b;
+  }
+
+  // What the result of a comparison, a sign or a floor moves by where the errors of the operands decide it.
+  Expr JumpOf(const Graph& graph, NodeId id, const std::vector<Pair>& pairs) const {
+    const Node& node = graph[id];
+    std::vector<Expr> errors;
+    for (NodeId arg : node.args)
+      if (pairs[arg].error) errors.push_back(pairs[arg].error);
+    if (errors.empty()) return {};
+    auto value = [&](int i) { return pairs[node.args[i]].value; };
+    auto jump = [&](Expr distance, double height) {
+      return Less(distance, RootOfSquares(errors) * (kTail * unit_)) * (height / unit_);
+    };
+    if (node.op == Op::kLess || node.op == Op::kLessEqual || node.op == Op::kEqual) {
+      const NodeId a = node.args[0], b = node.args[1];
+      if (a == b || IsMaximumOf(graph, a, b) || IsMaximumOf(graph, b, a)) return {};
+      return jump(Abs(value(0) - value(1)), 1);
+    }
+    if (node.op == Op::kSign) return jump(Abs(value(0)), 2);
+    if (node.op == Op::kFloor) return jump(Abs(value(0) - Floor(value(0) + 0.5)), 1);
+    if (node.op == Op::kSelect && pairs[node.args[0]].error)
+      return pairs[node.args[0]].error * Abs(value(1) - value(2));
+    return {};
+  }
+
   // What the errors of a node's operands make of its result; signs mean nothing.
-  static std::vector<Expr> OperandErrors(const Graph& graph, NodeId id, const std::vector<Pair>& pairs) {
+  std::vector<Expr> OperandErrors(const Graph& graph, NodeId id, const std::vector<Pair>& pairs) const {
     const Node& node = graph[id];
     Graph& result = *pairs[id].value.graph();
     auto error = [&](int i) { return pairs[node.args[i]].error; };
@@ -281,6 +311,7 @@ class ErrorPropagation {
         if (GradientFlows(node.op, i))
           parts.push_back(OperandGradient(graph, id, i, error(i), [&](NodeId of) { return pairs[of].value; }));
       }
+      if (Expr jump = JumpOf(graph, id, pairs)) parts.push_back(jump);
       break;
       case Op::kBroadcast:
       case Op::kReshape:
@@ -379,6 +410,7 @@ class ErrorPropagation {
   }
 
   RoundingErrors rounding_;
+  double unit_;
 };
 
 }  // namespace
@@ -403,19 +435,22 @@ Graph PerturbRoundoff(const Graph& graph, const ir::Bindings& bindings, double u
   return Perturbation(bindings, unit, seed, math).Run(graph);
 }
 
-Graph PropagateRoundoff(const Graph& graph, const ir::Bindings& bindings, MathAccuracy math) {
-  return ErrorPropagation(bindings, math).Run(graph);
+Graph PropagateRoundoff(const Graph& graph, const ir::Bindings& bindings, double unit, MathAccuracy math) {
+  return ErrorPropagation(bindings, unit, math).Run(graph);
 }
 
 std::vector<double> RoundoffTolerance(const Graph& graph, const ir::Bindings& bindings,
                                       std::span<const ir::Tensor> inputs, std::span<const ir::Tensor> reference,
                                       double unit, int draws, MathAccuracy math) {
-  std::vector<double> tolerance(reference.size());
+  // What is smaller than every normal number has few digits or none.
+  const bool is_single = unit >= UnitRoundoff(Precision::kF32);
+  const double smallest = is_single ? std::numeric_limits<float>::min() : std::numeric_limits<double>::min();
+  std::vector<double> tolerance(reference.size(), smallest);
   for (size_t k = 0; k < reference.size(); ++k) {
     // Writing the result down rounds it once.
     for (double value : reference[k].values) tolerance[k] = std::max(tolerance[k], unit * std::abs(value));
   }
-  const std::vector<ir::Tensor> added = ir::Interpret(PropagateRoundoff(graph, bindings, math), bindings, inputs);
+  const std::vector<ir::Tensor> added = ir::Interpret(PropagateRoundoff(graph, bindings, unit, math), bindings, inputs);
   for (size_t k = 0; k < reference.size(); ++k) {
     // Where a derivative is infinite, as that of sqrt at zero, first order says nothing and the draws alone tell.
     for (double error : added[reference.size() + k].values)

@@ -25,9 +25,11 @@
 // with the gradient columns of ir/ops.def. Operands count as independent, even the same value by two routes: nothing
 // cancels. The result is that of random errors of whatever program computes the same values in another order, with as
 // much noise behind a cancellation as the largest terms that went into it carry. It is of first order, and knows no
-// kinks.
+// kinks. But it knows jumps: where the operands of a comparison (or of sign and floor) are nearer than their errors,
+// its result may be the other one, and the error is the whole jump. No draw meets two values that are equal in one
+// precision only, such as a state that has come to rest.
 //
-// `RoundoffTolerance` takes the larger of both: of the draws at eight times the unit roundoff, which covers what a few
+// `RoundoffTolerance` takes the larger of both, and at least the smallest normal number: of the draws at eight times the unit roundoff, which covers what a few
 // of them miss, and three times the errors added up. An error anywhere within a roundoff has a standard deviation of
 // 1/sqrt(3) of it, so that this is five standard deviations: one element in a million is further off.
 // Sources: Parker 1997, Monte Carlo arithmetic, UCLA CSD-970002; Higham 2002, section 2.8 (rounding errors as
@@ -62,8 +64,8 @@ ir::Graph PerturbRoundoff(const ir::Graph& graph, const ir::Bindings& bindings, 
                           MathAccuracy math = MathAccuracy::kAccurate);
 
 // The graph whose outputs are those of `graph`, then for each output `y` an output `y_error` of its shape: the roundoff
-// that reaches its elements, in multiples of the unit roundoff. `bindings` as above.
-ir::Graph PropagateRoundoff(const ir::Graph& graph, const ir::Bindings& bindings,
+// that reaches its elements, in multiples of the unit roundoff `unit`. `bindings` as above.
+ir::Graph PropagateRoundoff(const ir::Graph& graph, const ir::Bindings& bindings, double unit,
                             MathAccuracy math = MathAccuracy::kAccurate);
 
 // For each output of `graph` at `inputs`, how far any of its elements may lie from the interpreter's. `draws` >= 1.

@@ -229,7 +229,7 @@ TEST(Roundoff, ErrorsThatCancelOnlyBySymmetryAreSeen) {
 
 TEST(Roundoff, AddedErrorsAreThoseOfEachOutput) {
   const Graph joint = Vjp(SmallCell(), std::vector<std::string>{"x", "W", "h0"});
-  const Graph added = PropagateRoundoff(joint, {{"T", 3}, {"B", 2}});
+  const Graph added = PropagateRoundoff(joint, {{"T", 3}, {"B", 2}}, 0x1p-24);
   EXPECT_EQ(ir::Verify(added), "");
   ASSERT_EQ(added.outputs().size(), 2 * joint.outputs().size());
   for (size_t k = 0; k < joint.outputs().size(); ++k) {
@@ -241,7 +241,7 @@ TEST(Roundoff, AddedErrorsAreThoseOfEachOutput) {
 
 TEST(Roundoff, AddedErrorsOfASumAreTheRootOfSquares) {
   // Two products of one roundoff each, then the sum of both: sqrt(1 + 1 + 2 * 2) roundoffs of a quarter.
-  const Graph graph = PropagateRoundoff(Elementwise([](Expr x) { return x * x + x * x; }), {});
+  const Graph graph = PropagateRoundoff(Elementwise([](Expr x) { return x * x + x * x; }), {}, 0x1p-24);
   const ir::Tensor input{{8}, kHalves};
   EXPECT_NEAR(ir::Interpret(graph, {}, {&input, 1})[1].values[0], 0.25 * std::sqrt(6), 1e-12);
 }
@@ -260,7 +260,27 @@ TEST(Roundoff, AddedErrorsGrowThroughTime) {
   const ir::Bindings sizes{{"T", 2}};
   const std::vector<ir::Tensor> inputs{{{2}, {0, 0}}, {{}, {1}}};
   // Step 1: 2 for the product, 2 for the sum. Step 2: twice that, 4 and 4.
-  EXPECT_NEAR(ir::Interpret(PropagateRoundoff(graph, sizes), sizes, inputs)[1].values[0], std::sqrt(4 * 8 + 32), 1e-12);
+  EXPECT_NEAR(ir::Interpret(PropagateRoundoff(graph, sizes, 0x1p-24), sizes, inputs)[1].values[0],
+              std::sqrt(4 * 8 + 32), 1e-12);
+}
+
+TEST(Roundoff, WhatErrorsDecideMayJump) {
+  // Each is exact in double; computed another way, x / 3 * 3 might be the next number to x.
+  auto third = [](Expr x) { return x / 3.0 * 3.0; };
+  const std::function<Expr(Expr)> tied[] = {
+      [&](Expr x) { return Equal(third(x), x); },
+      [&](Expr x) { return Select(Less(third(x), x), x, x + 7.0); },
+      [&](Expr x) { return Sign(third(x) - x); },
+      [&](Expr x) { return Floor(third(x) * 2.0); },
+  };
+  for (const auto& f : tied) EXPECT_GT(ToleranceInUnits(Elementwise(f), kHalves), 0x1p23);
+  const std::function<Expr(Expr)> decided[] = {
+      [&](Expr x) { return Equal(third(x), third(x) + 0.01); },
+      [&](Expr x) { return Equal(x, x); },
+      [&](Expr x) { return Sign(third(x)); },
+      [&](Expr x) { return Floor(third(x) * 0.5 + 0.1); },
+  };
+  for (const auto& f : decided) EXPECT_LE(ToleranceInUnits(Elementwise(f), kHalves), 2);
 }
 
 TEST(Roundoff, ThePerturbedGraphHasTheSameOutputs) {
