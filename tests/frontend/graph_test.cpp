@@ -244,6 +244,7 @@ TEST(LibraryCells, AllBuildVerifyAndReadBack) {
     std::string name(file.name.substr(0, file.name.find('.')));
     Extents extents = {{"H", 4}};
     if (file.text.find("(I, H)") != file.text.npos) extents["I"] = 3;
+    if (file.text.find("(L, V)") != file.text.npos) extents = {{"L", 3}, {"V", 4}};
     ir::Graph graph = GraphOf(std::string(file.text), name, extents);
     std::string text = ir::PrintText(graph);
     auto again = ir::ReadText(text);
@@ -252,7 +253,7 @@ TEST(LibraryCells, AllBuildVerifyAndReadBack) {
     EXPECT_EQ(graph.outputs()[0].name, "y");
     ++cells;
   }
-  EXPECT_EQ(cells, 14);
+  EXPECT_EQ(cells, 15);
 }
 
 TEST(CellGraph, HasInputsStatesAndParametersInOrder) {
