@@ -78,7 +78,7 @@ TEST(Text, PrintsWhatItReads) {
 
 TEST(Text, KeepsAttributesThroughTheRoundTrip) {
   Graph graph = Read(kEverything);
-  const Node& scan = graph[29];
+  const Node& scan = graph[32];
   ASSERT_EQ(scan.op, Op::kScan);
   const ScanAttr& attr = scan.As<ScanAttr>();
   EXPECT_EQ(attr.carries, 2);
