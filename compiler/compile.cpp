@@ -15,6 +15,7 @@
 #include "compiler/derivative.h"
 #include "compiler/descriptor.h"
 #include "compiler/emit.h"
+#include "compiler/evaluation.h"
 #include "compiler/graph_util.h"
 #include "compiler/header.h"
 #include "compiler/jit.h"
@@ -55,8 +56,9 @@ ir::Graph KeepOutputs(const ir::Graph& graph, const std::vector<ir::Output>& out
   return kept;
 }
 
-// Without the loss, and so without its targets, if there is something else to infer.
-ir::Graph InferenceOf(const ir::Graph& graph) {
+// As it is after training, without the loss, and so without its targets, if there is something else to infer.
+ir::Graph InferenceOf(const ir::Graph& trained) {
+  ir::Graph graph = InEvaluation(trained);
   std::vector<ir::Output> outputs = graph.outputs();
   if (outputs.size() > 1) std::erase_if(outputs, [](const ir::Output& output) { return output.name == "loss"; });
   return KeepOutputs(graph, outputs);
@@ -96,6 +98,7 @@ Plan PlanOf(const ir::Graph& graph, const CompileOptions& options, const Target&
   add("backward", std::move(programs.backward));
   add("inference", std::move(programs.inference));
   add("step", std::move(programs.step));
+  add("evaluate", std::move(programs.evaluate));
   entries.push_back({"pack", std::move(programs.pack)});
   Plan plan = MakePlan(graph.name, std::move(entries), options.precision, target.facts(), options.plan, options.store);
   plan.math = options.math;
@@ -178,13 +181,18 @@ Programs Lower(const ir::Graph& graph, const CompileOptions& options, const Afte
   if (std::vector<std::string> axes = TimeAxes(inference); axes.size() == 1) {
     programs.step = RunPasses(Unroll(inference, axes[0], 1));
   }
+  if (options.gradients && DiffersInTraining(graph) && graph.FindOutput("loss") >= 0) {
+    ir::Graph evaluated = InEvaluation(graph);
+    programs.evaluate = RunPasses(KeepOutputs(evaluated, evaluated.outputs()));
+  }
   std::vector<ir::Graph> planned{std::move(programs.forward), std::move(programs.backward),
-                                 std::move(programs.inference), std::move(programs.step)};
+                                 std::move(programs.inference), std::move(programs.step), std::move(programs.evaluate)};
   ir::Graph pack = ExtractPacked(planned);
   programs.forward = std::move(planned[0]);
   programs.backward = std::move(planned[1]);
   programs.inference = std::move(planned[2]);
   programs.step = std::move(planned[3]);
+  programs.evaluate = std::move(planned[4]);
   programs.pack = WithAllParameters(pack, graph);
   return programs;
 }

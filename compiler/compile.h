@@ -5,8 +5,9 @@
 //
 // A program has these entries: `forward` computes outputs and saves the tape; `inference` computes outputs alone (not
 // the loss, when there is anything else); `backward` computes gradients from the tape; `step` is inference of a single
-// step that overwrites the states, for streaming; `pack` rearranges the weights after they changed.
-// All functions here may be called from several threads at once.
+// step that overwrites the states, for streaming; `evaluate`, of programs that are another while they are trained
+// (`training` in the language), computes all outputs as they are afterwards, the loss too; `pack` rearranges the
+// weights after they changed. All functions here may be called from several threads at once.
 
 #ifndef RECURVE_COMPILER_COMPILE_H_
 #define RECURVE_COMPILER_COMPILE_H_
@@ -49,6 +50,7 @@ struct Programs {
   ir::Graph adjoint;                                   // outputs and gradients, as differentiated
   ir::Graph core;                                      // the same after all passes
   ir::Graph forward, inference, backward, step, pack;  // what is planned; step is empty for several time axes
+  ir::Graph evaluate;                                  // empty unless the program differs in training
 };
 
 // Sees the joint graph of outputs and gradients after each pass.

@@ -42,7 +42,9 @@ int64_t ProgramCycles(const Kernel& kernel) {
       case LaneInstruction::Kind::kSum:
       case LaneInstruction::Kind::kGather:
       case LaneInstruction::Kind::kOneHot:
-      case LaneInstruction::Kind::kUnitIndex: cycles += kMemoryCycles; break;
+      case LaneInstruction::Kind::kUnitIndex:
+      case LaneInstruction::Kind::kRowIndex:
+      case LaneInstruction::Kind::kIndex: cycles += kMemoryCycles; break;
       case LaneInstruction::Kind::kElementwise:
         cycles += ir::CostOf(instruction.op) == ir::Cost::kCostly ? kCostlyCycles : kCheapCycles;
         break;

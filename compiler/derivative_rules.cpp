@@ -176,6 +176,8 @@ bool GradientFlows(Op op, int operand) {
     case Op::kInput:
     case Op::kConstant:
     case Op::kIota:
+    case Op::kRandom:
+    case Op::kReal:
     case Op::kExtent:
     case Op::kOneHot:
     case Op::kScan:
@@ -208,6 +210,8 @@ Expr OperandGradient(const Graph& graph, NodeId id, int operand, Expr g, const F
     case Op::kInput:
     case Op::kConstant:
     case Op::kIota:
+    case Op::kRandom:
+    case Op::kReal:
     case Op::kExtent:
     case Op::kOneHot:
     case Op::kScan:

@@ -495,18 +495,20 @@ class EntryEmitter {
     });
   }
 
-  // Chunks in the order of the scan. A buffer that holds one chunk is addressed as if it held them all: its address in
-  // the frame moves against the steps.
+  // Chunks in the order of the scan. They begin at multiples of their length whatever the direction, so that sums are
+  // grouped alike however many steps of padding stand at the end. A buffer that holds one chunk is addressed as if it
+  // held them all: its address in the frame moves against the steps.
   void EmitChunkLoop(const ChunkLoop& loop) {
     const Chunks& chunks = entry_.chunks[loop.chunk];
     Value* steps = FrameWord(layout_.Axis(chunks.time), emit_.types.size);
     Value* longest = chunk_steps_[loop.chunk];
     std::vector<Value*> bases;
     for (int ring : chunks.rings) bases.push_back(FrameWord(layout_.Buffer(ring), emit_.types.pointer));
+    Value* last = builder_.CreateMul(builder_.CreateUDiv(builder_.CreateSub(steps, Word(1)), longest), longest);
     EmitLoop(builder_, Word(0), steps, longest, [&](Value* done) {
-      Value* left = builder_.CreateSub(steps, done);
+      Value* begin = chunks.reverse ? builder_.CreateSub(last, done) : done;
+      Value* left = builder_.CreateSub(steps, begin);
       Value* length = builder_.CreateSelect(builder_.CreateICmpULT(longest, left), longest, left);
-      Value* begin = chunks.reverse ? builder_.CreateSub(left, length) : done;
       SetFrame(layout_.ChunkBegin(loop.chunk), begin);
       SetFrame(layout_.ChunkEnd(loop.chunk), builder_.CreateAdd(begin, length));
       for (size_t i = 0; i < bases.size(); ++i) {

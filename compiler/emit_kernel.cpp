@@ -295,6 +295,8 @@ KernelEmitter::Row KernelEmitter::BeginRow(const Indices& indices) {
         scalar = builder_.CreateSExtOrTrunc(index, emit_.types.size);
         break;
       }
+      case Kind::kRowIndex: scalar = builder_.CreateSIToFP(indices.back(), emit_.types.real); break;
+      case Kind::kIndex: pointer = At(instruction.index, indices); break;
       case Kind::kConstant:
       case Kind::kSum:
       case Kind::kElementwise:
@@ -347,9 +349,27 @@ Lane KernelEmitter::RunInstruction(LaneBuilder& lanes, const Row& row, Value* un
       return lanes.Wrap(builder_.CreateSelect(equal, lanes.Constant(1).value, lanes.Constant(0).value));
     }
     case Kind::kUnitIndex: return lanes.Wrap(builder_.CreateSIToFP(unit_numbers(instruction.offset), lanes.type()));
+    case Kind::kRowIndex: return lanes.Splat(row.scalars[i]);
+    case Kind::kIndex: return LoadIndices(lanes, instruction.index, row.pointers[i], unit, valid);
     case Kind::kExtent: return lanes.Splat(builder_.CreateSIToFP(frame_->Axis(instruction.axis), emit_.types.real));
   }
   return {};
+}
+
+// Integers of the first `valid` units as reals; one of them where they are all the same.
+Lane KernelEmitter::LoadIndices(LaneBuilder& lanes, const View& view, Value* pointer, Value* unit, int valid) {
+  bool same = view.axes.back().stride.factor == 0;
+  auto real = [&](Value* place) {
+    return builder_.CreateSIToFP(builder_.CreateLoad(emit_.types.index, place), emit_.types.real);
+  };
+  if (same) return lanes.Splat(real(pointer));
+  Value* numbers = llvm::PoisonValue::get(lanes.type());
+  for (int lane = 0; lane < valid; ++lane) {
+    Value* at = builder_.CreateMul(builder_.CreateAdd(unit, Word(lane)), StrideOf(view));
+    Value* number = real(builder_.CreateGEP(emit_.types.index, pointer, at));
+    numbers = lanes.shape().width == 1 ? number : builder_.CreateInsertElement(numbers, number, uint64_t(lane));
+  }
+  return lanes.Wrap(numbers);
 }
 
 std::vector<Lane> KernelEmitter::RunProgram(LaneBuilder& lanes, const Row& row, Value* unit, int valid,

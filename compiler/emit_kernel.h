@@ -120,6 +120,7 @@ class KernelEmitter {
   using SumLoader = std::function<Value*(LaneBuilder&, const LaneInstruction&)>;
   Lane RunInstruction(LaneBuilder& lanes, const Row& row, Value* unit, int valid, const SumLoader& sum, size_t i,
                       const std::vector<Lane>& values);
+  Lane LoadIndices(LaneBuilder& lanes, const View& view, Value* pointer, Value* unit, int valid);
   std::vector<Lane> RunProgram(LaneBuilder& lanes, const Row& row, Value* unit, int valid, const SumLoader& sum);
   void RunStores(LaneBuilder& lanes, const Row& row, Value* unit, int valid, const std::vector<Lane>& values);
 

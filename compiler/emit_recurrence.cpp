@@ -268,6 +268,8 @@ class RecurrenceEmitter {
       case Kind::kGather:
       case Kind::kOneHot:
       case Kind::kUnitIndex:
+      case Kind::kRowIndex:
+      case Kind::kIndex:
       case Kind::kExtent: break;
     }
     // Row by row, as in any other kernel.

@@ -33,7 +33,11 @@ double DrawParameter(Random& random, const ir::Init& init) {
 
 double DrawElement(Random& random, const ir::Node& input, Storage store) {
   const auto& attr = input.As<ir::InputAttr>();
-  if (input.type.element == ir::Element::kIndex) return random.Below(static_cast<uint32_t>(attr.classes));
+  if (input.type.element == ir::Element::kIndex) {
+    // Of numbers small ones, so that a length is within a short sequence, at its end or beyond it.
+    const int64_t classes = attr.classes == ir::kAnyIndex ? 7 : attr.classes;
+    return random.Below(static_cast<uint32_t>(classes));
+  }
   bool is_parameter = attr.role == ir::Role::kParameter || attr.role == ir::Role::kConstant;
   double value = is_parameter ? DrawParameter(random, attr.init) : random.Uniform(-1, 1);
   value = static_cast<double>(static_cast<float>(value));

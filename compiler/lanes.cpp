@@ -9,6 +9,7 @@
 
 #include <llvm/IR/Intrinsics.h>
 
+#include <algorithm>
 #include <limits>
 #include <numeric>
 #include <vector>
@@ -42,8 +43,35 @@ Lane LaneBuilder::FusedMultiplyAdd(Lane a, Lane b, Lane c) {
   return Wrap(ir_.CreateIntrinsic(intrinsic, {type()}, {a.value, b.value, c.value}));
 }
 
+// Philox 4x32-10 in lanes of 32 bits; products take twice as many.
+Lane LaneBuilder::Random(std::span<const Lane> operands) {
+  auto shaped = [&](llvm::Type* element) -> llvm::Type* {
+    return shape_.width == 1 ? element : llvm::FixedVectorType::get(element, shape_.width);
+  };
+  llvm::Type *word = shaped(ir_.getInt32Ty()), *wide = shaped(ir_.getInt64Ty());
+  auto number = [&](uint32_t value) { return llvm::ConstantInt::get(word, value); };
+  auto to_word = [&](Lane a) { return ir_.CreateFPToSI(a.value, word); };
+  llvm::Value* key[] = {to_word(operands[0]), to_word(operands[1])};
+  llvm::Value* counter[] = {to_word(operands[2]), to_word(operands[3]), to_word(operands[4]), number(0)};
+  for (uint32_t round = 0; round < 10; ++round) {
+    auto product = [&](llvm::Value* a, uint32_t factor) {
+      return ir_.CreateMul(ir_.CreateZExt(a, wide), llvm::ConstantInt::get(wide, factor));
+    };
+    auto low = [&](llvm::Value* a) { return ir_.CreateTrunc(a, word); };
+    auto high = [&](llvm::Value* a) { return low(ir_.CreateLShr(a, llvm::ConstantInt::get(wide, 32))); };
+    auto round_key = [&](int i, uint32_t weyl) { return ir_.CreateAdd(key[i], number(weyl * round)); };
+    llvm::Value *a = product(counter[0], 0xD2511F53), *b = product(counter[2], 0xCD9E8D57);
+    llvm::Value* next[] = {ir_.CreateXor(ir_.CreateXor(high(b), counter[1]), round_key(0, 0x9E3779B9)), low(b),
+                           ir_.CreateXor(ir_.CreateXor(high(a), counter[3]), round_key(1, 0xBB67AE85)), low(a)};
+    std::ranges::copy(next, counter);
+  }
+  llvm::Value* upper = ir_.CreateLShr(counter[0], number(8));
+  return Wrap(ir_.CreateFMul(ir_.CreateSIToFP(upper, type()), Constant(0x1p-24).value));
+}
+
 Lane LaneBuilder::Elementwise(ir::Op op, std::span<const Lane> operands) {
   using namespace lane_math;
+  if (op == ir::Op::kRandom) return Random(operands);
   if (static_cast<int>(operands.size()) != ir::ElementwiseArity(op))
     StopOnInternalError("an elementwise operation is given another number of operands than its row has");
   const Lane a = operands[0];

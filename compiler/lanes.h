@@ -57,7 +57,7 @@ class LaneBuilder {
   Lane Splat(llvm::Value* scalar);
   // a * b + c with one rounding where the target has it.
   Lane FusedMultiplyAdd(Lane a, Lane b, Lane c);
-  // The value column of an elementwise row of ir/ops.def; one operand per arity.
+  // The value column of an elementwise row of ir/ops.def; one operand per arity. Also `random`, of five operands.
   Lane Elementwise(ir::Op op, std::span<const Lane> operands);
   // The first lanes of a vector that has as many or more.
   llvm::Value* FirstOf(llvm::Value* vector);
@@ -66,6 +66,7 @@ class LaneBuilder {
   llvm::Value* HorizontalMax(Lane a);
 
  private:
+  Lane Random(std::span<const Lane> operands);
   // Folds the upper half onto the lower one until one lane is left; `identity` stands in where a half is too short.
   template <typename Combine>
   llvm::Value* Fold(llvm::Value* value, double identity, Combine combine);

@@ -128,10 +128,12 @@ struct LaneInstruction {
     kConstant,     // `value`
     kLoad,         // `view` at the kernel's indices
     kSum,          // the sum of column group `group` of product `product`
-    kElementwise,  // `op` on `args`
+    kElementwise,  // `op` on `args`; kRandom too
     kGather,       // row `index view` of table `view` (the table's first axis is the indexed one)
     kOneHot,       // 1 where unit + `offset` equals the index read through `index`
     kUnitIndex,    // unit + `offset` as a real
+    kRowIndex,     // the row, of which there is one axis, as a real
+    kIndex,        // the index read through `index` as a real
     kExtent,       // the size of `axis` as a real
   } kind = Kind::kConstant;
   ir::Op op = ir::Op::kAdd;
@@ -139,7 +141,7 @@ struct LaneInstruction {
   double value = 0;
   View view;        // axes: the kernel's rows, reduced axes and units, stride 0 where the value does not vary;
                     // kGather: the table without its first axis
-  View index;       // likewise, for kGather and kOneHot
+  View index;       // likewise, for kGather, kOneHot and kIndex
   Size row_stride;  // kGather: elements between rows of the table
   int64_t offset = 0;
   int product = 0, group = 0;
@@ -349,7 +351,7 @@ struct Plan {
 
 // One entry to plan.
 struct EntryGraph {
-  std::string name;  // "forward", "inference", "backward", "step", "pack"
+  std::string name;  // "forward", "inference", "backward", "step", "evaluate", "pack"
   ir::Graph graph;
 };
 

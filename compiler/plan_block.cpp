@@ -191,7 +191,7 @@ void BlockPlanner::FindRoots() {
       case Form::kPart:
       case Form::kCopy: break;
       case Form::kLane:
-        if (node.op == Op::kGather || node.op == Op::kOneHot) need_operands();
+        if (Schedule::ReadsIndices(node.op)) need_operands();
         break;
       case Form::kJoin:
         if (node.As<ir::ConcatAttr>().axis != node.type.rank() - 1) NeedOpaque(id);
@@ -417,7 +417,11 @@ int BlockPlanner::Demand(Draft& draft, NodeId id, int64_t offset) {
   } else if (schedule_.form(id) == Form::kTile) {
     result = DemandSum(draft, id, offset);
   } else if (node.op == Op::kIota) {
-    result = Append(draft, {.kind = Kind::kUnitIndex, .offset = offset});
+    bool along_units = node.type.shape[0].is_constant();
+    result = Append(draft, {.kind = along_units ? Kind::kUnitIndex : Kind::kRowIndex, .offset = offset});
+  } else if (node.op == Op::kReal) {
+    View index = AlignTo(draft.space, *ViewOf(node.args[0]), offset);
+    result = Append(draft, {.kind = Kind::kIndex, .index = std::move(index), .label = node.label});
   } else if (node.op == Op::kOneHot) {
     View index = *ViewOf(node.args[0]);
     index.axes.push_back({draft.space.units, Size{0, {}}});
@@ -427,7 +431,8 @@ int BlockPlanner::Demand(Draft& draft, NodeId id, int64_t offset) {
   } else {
     LaneInstruction instruction{.kind = Kind::kElementwise, .op = node.op, .label = node.label};
     for (NodeId arg : node.args) instruction.args.push_back(Demand(draft, arg, offset));
-    if (ir::CostOf(node.op) == ir::Cost::kCostly) costly_users_[id].insert(draft.number);
+    // Random numbers are made anew wherever they are wanted.
+    if (ir::IsElementwise(node.op) && ir::CostOf(node.op) == ir::Cost::kCostly) costly_users_[id].insert(draft.number);
     result = Append(draft, std::move(instruction));
   }
   draft.memo[key] = result;

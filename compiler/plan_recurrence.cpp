@@ -84,6 +84,7 @@ double WorkOf(const std::vector<LaneInstruction>& program) {
 class Linearizer {
  public:
   Linearizer(const Kernel& kernel, const Recurrence& recurrence) : kernel_(kernel) {
+    for (const Recurrence::Carried& carried : recurrence.carried) loads_.push_back(carried.load);
     for (size_t i = 0; i < kernel.program.size(); ++i) {
       const LaneInstruction& instruction = kernel.program[i];
       auto of_load = [&](const Recurrence::Carried& carried) { return carried.load == static_cast<int>(i); };
@@ -139,7 +140,10 @@ class Linearizer {
     if (op == ir::Op::kMul && a_free) return {state, Times(b.factor, args[0])};
     if (op == ir::Op::kMul && b_free) return {state, Times(a.factor, args[1])};
     if (op == ir::Op::kDiv && b_free) return {state, Computed(op, {a.factor, args[1]})};
-    if (op == ir::Op::kSelect && a_free) {
+    // A state that may wait, as after the end of a sequence, goes step by step: what several steps at a time round
+    // depends on where they begin, and so on how many steps of waiting stand before.
+    const bool waits = op == ir::Op::kSelect && (IsState(args[1]) || IsState(args[2]));
+    if (op == ir::Op::kSelect && a_free && !waits) {
       return {state, Computed(op, {args[0], b.factor, forms_[args[2]].factor})};
     }
     return {kMixed, kZero};
@@ -170,7 +174,11 @@ class Linearizer {
     return factor == kOne ? instruction : Computed(ir::Op::kMul, {factor, instruction});
   }
 
+  // Whether the instruction loads a state.
+  bool IsState(int instruction) const { return std::ranges::find(loads_, instruction) != loads_.end(); }
+
   const Kernel& kernel_;
+  std::vector<int> loads_;  // of states
   std::vector<Form> forms_;
   Recurrence::LookAhead found_;
 };

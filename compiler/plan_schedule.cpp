@@ -38,6 +38,8 @@ Schedule::Schedule(const EntryContext& context, const ir::Graph& graph, const st
   for (NodeId id = 0; id < graph_.size(); ++id) {
     forms_.push_back(Form::kLane);
     forms_[id] = Classify(id);
+    // Numbers along rows are stored once: kernels that read them may walk their rows in any way.
+    if (graph_[id].op == Op::kIota && !graph_[id].type.shape[0].is_constant()) opaque_.insert(id);
   }
   ComputePhases();
 }
@@ -51,6 +53,8 @@ bool Schedule::MakeOpaque(NodeId id) {
 const View& Schedule::InputView(NodeId id) const {
   return inputs_[std::ranges::find(graph_.inputs(), id) - graph_.inputs().begin()];
 }
+
+bool Schedule::ReadsIndices(Op op) { return op == Op::kGather || op == Op::kOneHot || op == Op::kReal; }
 
 bool Schedule::IsStored(Form form) const {
   switch (form) {
@@ -102,6 +106,8 @@ Form Schedule::Classify(NodeId id) const {
 #include "ir/ops.def"
     case Op::kConstant:
     case Op::kIota:
+    case Op::kRandom:
+    case Op::kReal:
     case Op::kExtent:
     case Op::kGather:
     case Op::kOneHot: return Form::kLane;
@@ -186,7 +192,7 @@ void Schedule::ComputePhases() {
     }
     switch (forms_[id]) {
       case Form::kInput: break;
-      case Form::kLane: phases_[id] = node.op == Op::kGather || node.op == Op::kOneHot ? memory : lanes; break;
+      case Form::kLane: phases_[id] = ReadsIndices(node.op) ? memory : lanes; break;
       case Form::kPart:
       case Form::kJoin:
       case Form::kCopy: phases_[id] = lanes; break;

@@ -55,6 +55,9 @@ class Schedule {
   // Whether the value is one number for all lanes and needs no memory.
   bool IsSplat(ir::NodeId id) const;
 
+  // Whether an operation looks its index operand up in memory, whatever kernel it is computed in.
+  static bool ReadsIndices(ir::Op op);
+
   // Declares that a value is stored by its phase's kernel and only read by later ones; phases move. False if it was so
   // already.
   bool MakeOpaque(ir::NodeId id);

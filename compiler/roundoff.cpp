@@ -62,6 +62,9 @@ double RoundoffsOf(Op op, MathAccuracy math) {
     case Op::kInput:
     case Op::kConstant:
     case Op::kIota:
+    case Op::kRandom:
+    case Op::kReal:
+    case Op::kTraining:
     case Op::kExtent:
     case Op::kBroadcast:
     case Op::kReshape:
@@ -345,6 +348,8 @@ class ErrorPropagation {
         break;
       case Op::kConstant:
       case Op::kIota:
+      case Op::kRandom:
+      case Op::kReal:
       case Op::kExtent:
       case Op::kOneHot: break;
       case Op::kInput:

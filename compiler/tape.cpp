@@ -16,7 +16,8 @@ using ir::Op;
 namespace {
 
 bool IsRecomputable(Op op) {
-  return IsDataMovement(op) || (ir::IsElementwise(op) && ir::CostOf(op) == ir::Cost::kCheap);
+  return IsDataMovement(op) || op == Op::kRandom || op == Op::kReal ||
+         (ir::IsElementwise(op) && ir::CostOf(op) == ir::Cost::kCheap);
 }
 
 }  // namespace

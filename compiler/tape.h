@@ -5,7 +5,8 @@
 //   2. A value made by data movement or cheap arithmetic from free values and just one other, none of them larger than
 //      itself, stands for that other one: of a broadcast the operand is mentioned, of `1 - z` it is `z`.
 //   3. Contractions, reductions, costly elementwise values, results of scans and carries are stored.
-//   4. Cheap elementwise values and data movement are computed again when all their operands are free, stored or
+//   4. Cheap elementwise values, random numbers and data movement are computed again when all their operands are free,
+//   stored or
 //      computed again themselves; otherwise they are stored.
 // So computing again never stores more, and never repeats what is expensive.
 

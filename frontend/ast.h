@@ -74,6 +74,7 @@ struct Declaration {
   std::vector<Expr> shape;
   std::optional<Expr> classes;
   std::optional<Name> time;          // `over T`
+  std::optional<Name> lengths;       // `by n`, of the sequences over T
   std::optional<Expr> initial;       // of a state, `= expression`
   std::optional<Expr> distribution;  // of a parameter, `~ uniform(a, b)`: a call
 };
@@ -99,13 +100,14 @@ struct CellUse {
   Range range;
 };
 
-// y = [reverse] scan use over sequences [from initial.state]
+// y = [reverse] scan use over sequences [from initial.state] [reset where]
 struct ScanStatement {
   std::vector<Target> targets;
   CellUse use;
   bool reverse = false;
   std::vector<Expr> sequences;
   std::optional<Name> from;
+  std::optional<Expr> reset;
   Range range;
 };
 

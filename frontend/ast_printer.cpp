@@ -81,6 +81,7 @@ struct Printer {
     line += declaration.classes ? fmt::format("int[{}]", Print(*declaration.classes))
                                 : fmt::format("[{}]", PrintAll(declaration.shape));
     if (declaration.time) line += " over " + declaration.time->text;
+    if (declaration.lengths) line += " by " + declaration.lengths->text;
     if (declaration.initial) line += " = " + Print(*declaration.initial);
     if (declaration.distribution) line += " ~ " + Print(*declaration.distribution);
     Line(line);
@@ -89,8 +90,9 @@ struct Printer {
     Line(fmt::format("{} = {}", Print(equation.targets), Print(equation.value)));
   }
   void operator()(const ScanStatement& scan) {
-    Line(fmt::format("{} = {}scan {} over {}{}", Print(scan.targets), scan.reverse ? "reverse " : "", Print(scan.use),
-                     PrintAll(scan.sequences), scan.from ? fmt::format(" from {}.state", scan.from->text) : ""));
+    Line(fmt::format("{} = {}scan {} over {}{}{}", Print(scan.targets), scan.reverse ? "reverse " : "", Print(scan.use),
+                     PrintAll(scan.sequences), scan.from ? fmt::format(" from {}.state", scan.from->text) : "",
+                     scan.reset ? " reset " + Print(*scan.reset) : ""));
   }
   void operator()(const Instance& instance) {
     Line(fmt::format("let {} = {}", instance.name.text, Print(instance.use)));

@@ -33,8 +33,8 @@ std::vector<Builtin> MakeBuiltins() {
 }
 
 constexpr std::string_view kPlanned[] = {
-    "argmax", "argmin",  "attention", "beam", "conv",  "cumsum", "delay", "dropout",    "last",    "lengths", "mask",
-    "pad",    "reshape", "reverse",   "roll", "shift", "sample", "stack", "custom_vjp", "zoneout", "diag",    "trace",
+    "argmax",  "argmin", "attention", "beam",   "conv",  "cumsum",     "lengths", "pad",   "reshape",
+    "reverse", "roll",   "shift",     "sample", "stack", "custom_vjp", "diag",    "trace",
 };
 
 }  // namespace

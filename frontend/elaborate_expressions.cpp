@@ -44,6 +44,13 @@ std::optional<double> Literal(const Expr& expr) {
   return std::nullopt;
 }
 
+// How many steps ago an index such as `-2` is.
+std::optional<int64_t> DelayOf(const Expr& index) {
+  std::optional<double> number = Literal(index);
+  if (!number || *number >= 0 || *number != std::floor(*number) || *number < -kLargestLiteral) return std::nullopt;
+  return static_cast<int64_t>(-*number);
+}
+
 }  // namespace
 
 TermId Elaborator::Evaluate(const Expr& expr) {
@@ -175,8 +182,41 @@ TermId Elaborator::EvaluateBinary(const Expr& expr) {
   return typing_.Elementwise(ir::Op::kSub, {typing_.Number(1, expr.range), value}, expr.range);
 }
 
-// Three things are written `a[...]`: a row of a table by an integer value, a range of each axis, an element of a
-// vector.
+// x[-2] is x two steps ago: states of the cell's own that hand a value on, step by step.
+TermId Elaborator::EvaluateDelay(const Expr& expr, TermId value, int64_t steps) {
+  constexpr int64_t kMostStepsAgo = 64;
+  if (result_.is_model) {
+    reporter_.Report(Kind::kMisplaced, expr.range,
+                     fmt::format("`{}` in a model; `scan delay over ...` delays a sequence", expr.range.Quote()));
+    return kNoTerm;
+  }
+  if (steps > kMostStepsAgo) {
+    reporter_.Report(Kind::kExtentOutOfRange, expr.range,
+                     fmt::format("`{}` is more than {} steps ago", expr.range.Quote(), kMostStepsAgo));
+    return kNoTerm;
+  }
+  if (!HasSteps(value, expr.range) || !IsOfOneStep(value, expr.range, "a delayed value")) return kNoTerm;
+  for (int64_t ago = 1; ago <= steps; ++ago) {
+    auto [delay, fresh] = delays_.emplace(std::pair(value, ago), kNoTerm);
+    if (fresh) {
+      const Term& source = result_.terms[value];
+      const std::string label = source.label.empty() ? fmt::format("value{}", delays_.size()) : source.label;
+      Term state{.op = ir::Op::kInput,
+                 .type = {.shape = source.type.shape, .lead = {.batch = true}},
+                 .label = fmt::format("ago{}_{}", ago, label),
+                 .range = expr.range};
+      TermId before = ago == 1 ? value : delays_.at({value, ago - 1});
+      std::string name = state.label;
+      delay->second = typing_.Add(std::move(state));
+      assigned_.emplace(static_cast<int>(result_.states.size()), expr.range);
+      result_.states.push_back({.name = std::move(name), .current = delay->second, .next = before});
+    }
+  }
+  return delays_.at({value, steps});
+}
+
+// Four things are written `a[...]`: a row of a table by an integer value, a range of each axis, an element of a vector
+// and, with a negative number, a value of an earlier step.
 TermId Elaborator::EvaluateIndex(const Expr& expr) {
   TermId base = Evaluate(expr.children[0]);
   size_t indices = expr.children.size() - 1;
@@ -192,6 +232,9 @@ TermId Elaborator::EvaluateIndex(const Expr& expr) {
     return kNoTerm;
   }
   if (base == kNoTerm) return kNoTerm;
+  if (std::optional<int64_t> ago = indices == 1 ? DelayOf(first) : std::nullopt) {
+    return EvaluateDelay(expr, base, *ago);
+  }
   size_t axes = typing_.type(base).shape.size();
   if (indices != axes) {
     Diagnostic& diagnostic = reporter_.Report(
@@ -216,11 +259,6 @@ TermId Elaborator::EvaluateIndex(const Expr& expr) {
     }
     std::optional<Extent> element = EvaluateExtent(index);
     if (!element) return kNoTerm;
-    if (element->constant() && *element->constant() < 0) {
-      reporter_.Report(Kind::kNotSupportedYet, expr.range,
-                       fmt::format("`{}`: a delayed value is not supported yet", expr.range.Quote()));
-      return kNoTerm;
-    }
     if (axes != 1) {
       reporter_.Report(Kind::kNotSupportedYet, expr.range,
                        fmt::format("`{}`: one row or column of a matrix is not supported yet; a range of one is",
@@ -246,6 +284,9 @@ std::vector<TermId> Elaborator::EvaluateCall(const Expr& expr) {
   }
   std::vector<TermId> args;
   for (const Expr& child : expr.children) args.push_back(Evaluate(child));
+  if (SequenceFunction function = FindSequenceFunction(expr.text); function != nullptr && args.size() == 1) {
+    return {(this->*function)(args[0], expr.range)};
+  }
   const Builtin* builtin = FindBuiltin(expr.text, expr.children.size());
   if (builtin == nullptr) {
     ReportUnknownFunction(expr);
@@ -309,7 +350,7 @@ std::vector<TermId> Elaborator::Inline(const Definition& function, const std::ve
 void Elaborator::ReportUnknownFunction(const Expr& expr) {
   std::set<size_t> arities = shared_.index.Arities(expr.text);
   if (expr.text == "split") arities.insert(2);
-  if (expr.text == "eye") arities.insert(1);
+  if (expr.text == "eye" || FindSequenceFunction(expr.text) != nullptr) arities.insert(1);
   Range name = {expr.range.source, expr.range.begin, expr.range.begin + static_cast<uint32_t>(expr.text.size())};
   if (!arities.empty()) {
     std::string counts;
@@ -324,7 +365,8 @@ void Elaborator::ReportUnknownFunction(const Expr& expr) {
                      fmt::format("`{0}` is a cell; `scan {0} over ...` in a model runs it", expr.text));
   } else {
     std::vector<std::string> names = shared_.index.FunctionNames();
-    names.insert(names.end(), {"split", "eye"});
+    names.insert(names.end(), {"split", "eye", "step", "length", "random", "random_once", "sum_over_steps",
+                               "max_over_steps", "last", "mask"});
     reporter_.Report(Kind::kUnknownName, name,
                      fmt::format("no function is called `{}`{}", expr.text, DidYouMean(expr.text, names)));
   }

@@ -96,6 +96,19 @@ void Elaborator::Walk(const Instance& instance) {
   Declare(instance.name, {.kind = Binding::Kind::kInstance, .index = index, .range = instance.name.range}, "instance");
 }
 
+// The axes of the sequences that are given as a cell's memories, by the cell's own names.
+Elaborator::MemoryAxes Elaborator::MemoriesOf(const Definition& cell, const std::vector<TermId>& sequences) const {
+  MemoryAxes memories;
+  std::vector<const Declaration*> inputs = InputsOf(cell);
+  for (size_t i = 0; i < std::min(inputs.size(), sequences.size()); ++i) {
+    if (!inputs[i]->time) continue;
+    const std::string& time = typing_.type(sequences[i]).lead.time;
+    const TypedAxis* axis = result_.FindAxis(time);
+    memories.emplace(inputs[i]->time->text, MemoryAxis{time, axis != nullptr && axis->lengths != kNoTerm});
+  }
+  return memories;
+}
+
 // Elaborates the cell once all its extents are given or are the size of an input.
 bool Elaborator::Instantiate(PendingInstance& pending, const ScanStatement& scan,
                              const std::vector<TermId>& sequences) {
@@ -122,7 +135,8 @@ bool Elaborator::Instantiate(PendingInstance& pending, const ScanStatement& scan
   }
   reporter_.Enter(*pending.cell, scan.use.range);
   Elaborator inner(shared_);
-  std::shared_ptr<const TypedDefinition> cell = inner.Run(*pending.cell, pending.extents);
+  std::shared_ptr<const TypedDefinition> cell =
+      inner.Run(*pending.cell, pending.extents, MemoriesOf(*pending.cell, sequences));
   reporter_.Leave();
   if (cell == nullptr) return false;
   pending.typed = static_cast<int>(result_.instances.size());
@@ -133,7 +147,8 @@ bool Elaborator::Instantiate(PendingInstance& pending, const ScanStatement& scan
 // Whether the sequences are real, as many as the cell's inputs, and over one time axis, which they set.
 bool Elaborator::CheckSequences(const ScanStatement& scan, const Definition& cell, const std::vector<TermId>& sequences,
                                 TypedScan& typed) {
-  size_t inputs = InputsOf(cell).size();
+  const std::vector<const Declaration*> declared = InputsOf(cell);
+  const size_t inputs = declared.size();
   if (sequences.size() != inputs) {
     reporter_
         .Report(Kind::kValueCount, scan.range,
@@ -149,9 +164,12 @@ bool Elaborator::CheckSequences(const ScanStatement& scan, const Definition& cel
       diagnostic = &reporter_.Report(
           Kind::kElementMismatch, range,
           fmt::format("`{}` takes real values and `{}` is `{}`", cell.name.text, range.Quote(), Text(given)));
-    } else if (given.lead.time.empty()) {
+    } else if (declared[i]->time && given.lead.time.empty()) {
       diagnostic = &reporter_.Report(Kind::kTimeMismatch, range,
-                                     fmt::format("a scan runs over time and `{}` does not", range.Quote()));
+                                     fmt::format("`{}` of `{}` is a sequence and `{}` is none", declared[i]->name.text,
+                                                 cell.name.text, range.Quote()));
+    } else if (given.lead.time.empty() || declared[i]->time) {
+      continue;  // the same at every step
     } else if (!typed.time.empty() && typed.time != given.lead.time) {
       diagnostic = &reporter_.Report(
           Kind::kTimeMismatch, range,
@@ -163,7 +181,37 @@ bool Elaborator::CheckSequences(const ScanStatement& scan, const Definition& cel
     }
     typed.time = given.lead.time;
   }
-  return true;
+  for (size_t i = 0; i < sequences.size() && !typed.time.empty(); ++i) {
+    const std::string& time = typing_.type(sequences[i]).lead.time;
+    if (!declared[i]->time || time != typed.time) continue;
+    Diagnostic& diagnostic = reporter_.Report(
+        Kind::kTimeMismatch, scan.sequences[i].range,
+        fmt::format("`{}` is the memory of a scan over its own axis `{}`", scan.sequences[i].range.Quote(), time));
+    typing_.Explain(diagnostic, sequences[i]);
+    return false;
+  }
+  if (!typed.time.empty()) return true;
+  Diagnostic& diagnostic = reporter_.Report(
+      Kind::kTimeMismatch, scan.range,
+      fmt::format("a scan runs over time and {} does not",
+                  sequences.size() == 1 ? fmt::format("`{}`", scan.sequences[0].range.Quote()) : "none of its inputs"));
+  if (!sequences.empty()) typing_.Explain(diagnostic, sequences[0]);
+  return false;
+}
+
+// `reset r`: one number a step of the same axis.
+bool Elaborator::CheckReset(const ScanStatement& scan, TypedScan& typed) {
+  if (!scan.reset) return true;
+  typed.reset = Evaluate(*scan.reset);
+  if (typed.reset == kNoTerm) return false;
+  const Type& given = typing_.type(typed.reset);
+  if (given.element == ir::Element::kReal && given.shape.empty() && given.lead.time == typed.time) return true;
+  Diagnostic& diagnostic =
+      reporter_.Report(Kind::kTimeMismatch, scan.reset->range,
+                       fmt::format("`{}` resets a scan over `{}`, which wants a number at every step of it",
+                                   scan.reset->range.Quote(), typed.time));
+  typing_.Explain(diagnostic, typed.reset);
+  return false;
 }
 
 bool Elaborator::CheckShapes(const ScanStatement& scan, const TypedDefinition& cell,
@@ -171,6 +219,14 @@ bool Elaborator::CheckShapes(const ScanStatement& scan, const TypedDefinition& c
   for (size_t i = 0; i < sequences.size(); ++i) {
     const Term& input = cell.terms[cell.inputs[i].term];
     const Type& given = typing_.type(sequences[i]);
+    if (!input.type.lead.time.empty() && input.type.lead.time != given.lead.time) {
+      Diagnostic& diagnostic = reporter_.Report(
+          Kind::kTimeMismatch, scan.sequences[i].range,
+          fmt::format("`{}` runs over `{}`, and over `{}` in another scan of `{}`", scan.sequences[i].range.Quote(),
+                      given.lead.time, input.type.lead.time, scan.use.cell.text));
+      typing_.Explain(diagnostic, sequences[i]);
+      return false;
+    }
     if (given.shape == input.type.shape) continue;
     Diagnostic& diagnostic = reporter_.Report(Kind::kShapeMismatch, scan.sequences[i].range,
                                               fmt::format("`{}` takes `{}` as `{}` and is given `{}`", cell.name,
@@ -265,7 +321,9 @@ void Elaborator::Walk(const ScanStatement& scan) {
   }
   typed.instance = instances_[index].typed;
   std::shared_ptr<const TypedDefinition> cell = result_.instances[typed.instance].cell;
-  if (!CheckShapes(scan, *cell, sequences) || !TakeStates(scan, *cell, typed)) return give_up();
+  if (!CheckShapes(scan, *cell, sequences) || !TakeStates(scan, *cell, typed) || !CheckReset(scan, typed)) {
+    return give_up();
+  }
   if (scan.targets.size() != cell->outputs.size()) {
     reporter_
         .Report(Kind::kValueCount, scan.range,

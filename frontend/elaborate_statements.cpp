@@ -19,6 +19,9 @@ constexpr int64_t kSampleRounds = 2;
 
 constexpr std::string_view kUnwanted = "_";
 
+// The axis that a cell alone is run over.
+constexpr std::string_view kOwnSteps = "T";
+
 // Where a name is given a value in these statements or in loops within, or nothing.
 std::optional<Range> FindTarget(const std::vector<Statement>& statements, std::string_view name) {
   auto among = [&](const std::vector<Target>& targets) -> std::optional<Range> {
@@ -43,9 +46,11 @@ Elaborator::Elaborator(Elaboration& shared)
     : shared_(shared), reporter_(shared.reporter), typing_(result_.terms, shared.reporter) {}
 
 std::shared_ptr<const TypedDefinition> Elaborator::Run(const Definition& definition,
-                                                       const std::map<std::string, Extent>& extents) {
+                                                       const std::map<std::string, Extent>& extents,
+                                                       const MemoryAxes& memories) {
   int errors = reporter_.errors();
   definition_ = &definition;
+  memories_ = memories;
   body_ = &definition.body;
   result_.name = definition.name.text;
   result_.range = definition.name.range;
@@ -173,6 +178,7 @@ void Elaborator::DefineNext(const Name& name, TermId term) {
                      fmt::format("`{}'` is real and is given `{}`", name.text, Text(given)));
     return;
   }
+  if (!IsOfOneStep(term, name.range, fmt::format("`{}'`", name.text))) return;
   if (!Typing::Broadcasts(given.shape, wanted.shape)) {
     Diagnostic& diagnostic =
         reporter_.Report(Kind::kShapeMismatch, name.range,
@@ -209,10 +215,19 @@ void Elaborator::ReportUnknown(const std::string& name, const Range& range) {
 void Elaborator::ReportUnused() {
   if (IsLibrary(definition_->range)) return;
   for (const Site& site : sites_) {
-    if (site.what == "round" || site.what == "state" || IsLibrary(site.range)) continue;
+    if (site.what == "round" || site.what == "state" || site.what == "lengths" || IsLibrary(site.range)) continue;
     if (used_.contains({site.range.source, site.range.begin})) continue;
     reporter_.Report(Kind::kUnused, site.range, fmt::format("{} `{}` is never used", site.what, site.name));
   }
+}
+
+// Whether anything random is in the definition or in a cell that it scans.
+bool Elaborator::AsksForSeed() const {
+  auto is_random = [](const Term& term) { return term.op == ir::Op::kRandom; };
+  return std::ranges::any_of(result_.terms, is_random) ||
+         std::ranges::any_of(result_.instances, [&](const TypedInstance& instance) {
+           return std::ranges::any_of(instance.cell->terms, is_random);
+         });
 }
 
 // The names that a caller uses are one namespace, with `h0` and `hT` beside a state `h`.
@@ -228,6 +243,7 @@ void Elaborator::CheckInterface() {
   };
   auto range_of = [&](TermId term) { return term == kNoTerm ? result_.range : result_.terms[term].range; };
   for (const TypedInput& input : result_.inputs) take(input.name, range_of(input.term));
+  if (AsksForSeed()) take("seed", result_.range);
   for (const TypedParameter& parameter : result_.parameters) take(parameter.name, range_of(parameter.term));
   auto take_states = [&](const std::vector<TypedState>& states, const std::string& prefix, const Range* range) {
     for (const TypedState& state : states) {
@@ -287,7 +303,9 @@ void Elaborator::Walk(const Declaration& declaration) {
               fmt::format("state `{}` declared in a model; states belong to the cells it scans", name.text));
     return;
   }
-  if (declaration.time && (!input || !result_.is_model)) {
+  // A cell's input over another axis than its own steps is a memory.
+  const bool memory = declaration.time && input && !result_.is_model && declaration.time->text != kOwnSteps;
+  if (declaration.time && !memory && (!input || !result_.is_model)) {
     Misplaced(declaration.time->range,
               input ? fmt::format("input `{}` of a cell runs over `{}`; a cell sees one step", name.text,
                                   declaration.time->text)
@@ -314,9 +332,17 @@ void Elaborator::Walk(const Declaration& declaration) {
     if (shape) type.shape = std::move(*shape);
   }
   type.lead.batch = input || state;
-  if (declaration.time && result_.is_model && input) {
+  if (declaration.time && input && (result_.is_model || memory)) {
     const Name& time = *declaration.time;
-    type.lead.time = time.text;
+    auto bound = memories_.find(time.text);
+    type.lead.time = bound == memories_.end() ? time.text : bound->second.name;
+    if (memory && bound != memories_.end() && bound->second.has_lengths) {
+      TypedAxis& axis = AxisOf(type.lead.time);
+      if (axis.lengths == kNoTerm) {
+        axis.lengths = typing_.Add(
+            {.op = ir::Op::kInput, .type = {.lead = {.batch = true}}, .label = "length", .range = time.range});
+      }
+    }
     Binding* taken = Find(time.text);
     if (time.text == "B" || (taken != nullptr && taken->kind == Binding::Kind::kExtent)) {
       reporter_.Report(Kind::kDuplicateName, time.range,
@@ -330,6 +356,11 @@ void Elaborator::Walk(const Declaration& declaration) {
     case Declaration::Kind::kInput:
       binding.kind = Binding::Kind::kInput;
       if (Declare(name, binding, "input")) result_.inputs.push_back({name.text, term});
+      if (declaration.lengths && result_.is_model) DeclareLengths(declaration);
+      if (declaration.lengths && !result_.is_model) {
+        Misplaced(declaration.lengths->range,
+                  fmt::format("lengths `{}` in a cell; a memory has those of its sequence", declaration.lengths->text));
+      }
       return;
     case Declaration::Kind::kState:
       binding.kind = Binding::Kind::kState;
@@ -471,6 +502,7 @@ void Elaborator::Walk(const OutputStatement& output) {
     reporter_.Report(Kind::kElementMismatch, range, fmt::format("output `{}` is an integer", name));
     return;
   }
+  if (!result_.is_model && value != kNoTerm && !IsOfOneStep(value, range, fmt::format("output `{}`", name))) return;
   result_.outputs.push_back({name, value, range});
 }
 

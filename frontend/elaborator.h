@@ -54,9 +54,16 @@ class Elaborator {
  public:
   explicit Elaborator(Elaboration& shared);
 
-  // A cell or model with its extents bound; empty when a mistake was reported.
-  std::shared_ptr<const TypedDefinition> Run(const Definition& definition,
-                                             const std::map<std::string, Extent>& extents);
+  // The axis of a cell's memory in the model that scans it.
+  struct MemoryAxis {
+    std::string name;
+    bool has_lengths = false;
+  };
+  using MemoryAxes = std::map<std::string, MemoryAxis>;
+
+  // A cell or model with its extents and the axes of its memories bound; empty when a mistake was reported.
+  std::shared_ptr<const TypedDefinition> Run(const Definition& definition, const std::map<std::string, Extent>& extents,
+                                             const MemoryAxes& memories = {});
   // A function with arguments of unknown type.
   void RunFunction(const Definition& function);
 
@@ -91,6 +98,7 @@ class Elaborator {
   void ReportUnknown(const std::string& name, const Range& range);
   std::vector<std::string> VisibleNames() const;
   void ReportUnused();
+  bool AsksForSeed() const;
   void CheckInterface();
 
   // Statements. elaborate_statements.cpp
@@ -112,9 +120,11 @@ class Elaborator {
   void Walk(const ScanStatement& scan);
   int FindInstance(const CellUse& use, const std::string& name);
   int AddInstance(const CellUse& use, const std::string& name);
+  MemoryAxes MemoriesOf(const Definition& cell, const std::vector<TermId>& sequences) const;
   bool Instantiate(PendingInstance& pending, const ScanStatement& scan, const std::vector<TermId>& sequences);
   bool CheckSequences(const ScanStatement& scan, const Definition& cell, const std::vector<TermId>& sequences,
                       TypedScan& typed);
+  bool CheckReset(const ScanStatement& scan, TypedScan& typed);
   bool CheckShapes(const ScanStatement& scan, const TypedDefinition& cell, const std::vector<TermId>& sequences);
   bool TakeStates(const ScanStatement& scan, const TypedDefinition& cell, TypedScan& typed);
   TermId FinalState(int scan, int state, const Range& range);
@@ -129,6 +139,26 @@ class Elaborator {
   TermId EvaluateIndex(const Expr& expr);
   std::vector<TermId> EvaluateCall(const Expr& expr);
   std::vector<TermId> EvaluateSplit(const Expr& expr);
+  TermId EvaluateDelay(const Expr& expr, TermId value, int64_t steps);
+
+  // Sequences. elaborate_sequences.cpp
+  using SequenceFunction = TermId (Elaborator::*)(TermId a, const Range& range);
+  static SequenceFunction FindSequenceFunction(std::string_view name);
+  TypedAxis& AxisOf(const std::string& time);
+  bool HasSteps(TermId a, const Range& range);
+  bool IsOfOneStep(TermId a, const Range& range, std::string_view what);
+  TermId Step(TermId a, const Range& range);
+  TermId Length(TermId a, const Range& range);
+  TermId Random(TermId a, const Range& range);
+  TermId RandomOnce(TermId a, const Range& range);
+  TermId SumOverSteps(TermId a, const Range& range);
+  TermId MaxOverSteps(TermId a, const Range& range);
+  TermId Last(TermId a, const Range& range);
+  TermId Mask(TermId a, const Range& range);
+  TermId WithCondition(TermId condition, TermId a, TermId b, const Range& range);
+  TermId WithinLength(TermId a, double otherwise, const Range& range);
+  TermId OverSteps(ir::Op op, TermId a, const Range& range);
+  void DeclareLengths(const Declaration& declaration);
   std::vector<TermId> Inline(const Definition& function, const std::vector<TermId>& args, const Range& range);
   void ReportUnknownFunction(const Expr& expr);
   std::optional<Extent> EvaluateExtent(const Expr& expr);
@@ -140,6 +170,7 @@ class Elaborator {
   TypedDefinition result_;
   Typing typing_;
   const Definition* definition_ = nullptr;
+  MemoryAxes memories_;
   const std::vector<Statement>* body_ = nullptr;  // of the definition or of the function that is inlined
   std::vector<Frame> frames_;
   size_t base_ = 0;     // the first frame that is visible: a function sees its arguments alone
@@ -152,9 +183,10 @@ class Elaborator {
   };
   std::vector<Site> sites_;  // everything that wants to be used
   std::set<std::pair<const Source*, uint32_t>> used_;
-  std::map<int, Range> assigned_;            // states that have an equation, and where
-  std::vector<TermId>* returned_ = nullptr;  // of the function that is inlined
-  Range loss_range_;                         // of the first loss
+  std::map<int, Range> assigned_;                        // states that have an equation, and where
+  std::vector<TermId>* returned_ = nullptr;              // of the function that is inlined
+  Range loss_range_;                                     // of the first loss
+  std::map<std::pair<TermId, int64_t>, TermId> delays_;  // what delayed values are
   int depth_ = 0;
   int loops_ = 0;
 };

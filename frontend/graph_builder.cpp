@@ -6,6 +6,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
+#include <numeric>
 #include <utility>
 
 #include "frontend/lower_terms.h"
@@ -78,19 +80,25 @@ class Builder {
   // One scan of a cell in the graph: its operands so far.
   struct ScanParts {
     const TypedDefinition* cell = nullptr;
-    std::vector<ir::Expr> carries, sequences, invariants;
+    std::vector<ir::Expr> carries;
+    std::vector<ir::Expr> inputs;  // one per input of the cell; one without a time axis is the same at every step
+    std::vector<ir::Expr> parameters;
+    std::vector<ir::Expr> starts;  // one per state, if it is reset: what it begins anew as
+    ir::Expr reset, active;        // [T, B], where there are
     ir::Dim time;
     bool reverse = false;
   };
 
   void BuildCell() {
     ScanParts parts{.cell = &entry_, .time = ir::Dim(std::string(kCellTime))};
-    TermLowering outside(graph_, entry_, numbers_);
+    TermLowering outside = LoweringOf(entry_);
     for (const TypedInput& input : entry_.inputs) {
-      parts.sequences.push_back(AddData(entry_.terms[input.term], input.name, {true, std::string(kCellTime)}));
+      const Term& term = entry_.terms[input.term];
+      const std::string& memory = term.type.lead.time;
+      parts.inputs.push_back(AddData(term, input.name, {true, memory.empty() ? std::string(kCellTime) : memory}));
     }
     std::vector<ir::Expr> states = AddStates(entry_, "", {});
-    parts.invariants = AddParameters(entry_, "", outside);
+    parts.parameters = AddParameters(entry_, "", outside);
     parts.carries = InitialStates(entry_, states, outside);
     ir::Expr scan = AddScan(parts);
     for (size_t i = 0; i < entry_.outputs.size(); ++i) {
@@ -101,12 +109,9 @@ class Builder {
 
   void BuildModel() {
     std::vector<ir::Expr> scans;
-    TermLowering values(graph_, entry_, numbers_,
-                        [&](const ScanResultOf& of) { return ir::ScanResult(scans[of.scan], of.result); });
-    for (const TypedInput& input : entry_.inputs) {
-      const Term& term = entry_.terms[input.term];
-      values.Bind(input.term, AddData(term, input.name, term.type.lead));
-    }
+    TermLowering values =
+        LoweringOf(entry_, [&](const ScanResultOf& of) { return ir::ScanResult(scans[of.scan], of.result); });
+    BindInputs(values);
     std::vector<std::vector<ir::Expr>> states;
     for (const TypedScan& scan : entry_.scans) {
       states.push_back(AddStates(CellOf(scan), scan.name + ".", scan.initial));
@@ -116,33 +121,115 @@ class Builder {
     std::vector<TermLowering> outside;
     std::vector<std::vector<ir::Expr>> parameters;
     for (const TypedInstance& instance : entry_.instances) {
-      outside.emplace_back(graph_, *instance.cell, numbers_);
+      outside.push_back(LoweringOf(*instance.cell));
       parameters.push_back(AddParameters(*instance.cell, instance.name + ".", outside.back()));
     }
     for (size_t i = 0; i < entry_.scans.size(); ++i) {
       const TypedScan& scan = entry_.scans[i];
       const TypedDefinition& cell = CellOf(scan);
-      ScanParts parts{.cell = &cell, .time = ir::Dim(scan.time), .reverse = scan.reverse};
+      ScanParts parts{.cell = &cell,
+                      .parameters = parameters[scan.instance],
+                      .active = Active(scan.time),
+                      .time = ir::Dim(scan.time),
+                      .reverse = scan.reverse};
       for (TermId sequence : scan.sequences) {
         const Type& type = entry_.terms[sequence].type;
-        parts.sequences.push_back(values.LowerTo(sequence, type.lead, type.shape));
+        parts.inputs.push_back(values.LowerTo(sequence, {.batch = true, .time = type.lead.time}, type.shape));
       }
       for (size_t k = 0; k < cell.states.size(); ++k) {
         if (scan.initial[k] == kNoTerm) continue;
         states[i][k] = values.LowerTo(scan.initial[k], {.batch = true}, ShapeOf(cell, cell.states[k].current));
       }
       parts.carries = InitialStates(cell, states[i], outside[scan.instance]);
-      parts.invariants = parameters[scan.instance];
+      if (scan.reset != kNoTerm) {
+        parts.reset = values.LowerTo(scan.reset, {.batch = true, .time = scan.time}, {});
+        parts.starts = OwnInitialStates(cell, outside[scan.instance]);
+      }
       scans.push_back(AddScan(parts));
     }
     for (const TypedOutput& output : entry_.outputs) {
       const Type& type = entry_.terms[output.term].type;
-      AddOutput(output.name, values.LowerTo(output.term, {.batch = true, .time = type.lead.time}, type.shape));
+      ir::Expr value = values.LowerTo(output.term, {.batch = true, .time = type.lead.time}, type.shape);
+      AddOutput(output.name, Within(type.lead.time, value));
     }
-    if (entry_.loss != kNoTerm) AddOutput("loss", Mean(values.Lower(entry_.loss)));
+    if (entry_.loss != kNoTerm) AddOutput("loss", Mean(values));
     for (size_t i = 0; i < entry_.scans.size(); ++i) {
       AddFinalStates(CellOf(entry_.scans[i]), entry_.scans[i].name + ".", scans[i]);
     }
+  }
+
+  // Inputs, and the numbers of steps. What a sequence holds after its end is 0 for all who read it.
+  void BindInputs(TermLowering& values) {
+    std::vector<ir::Expr> data;
+    for (const TypedInput& input : entry_.inputs) {
+      const Term& term = entry_.terms[input.term];
+      data.push_back(AddData(term, input.name, term.type.lead));
+    }
+    for (size_t i = 0; i < data.size(); ++i) values.Bind(entry_.inputs[i].term, data[i]);
+    for (const TypedAxis& axis : entry_.axes) {
+      if (axis.lengths != kNoTerm) lengths_.emplace(axis.name, values.LowerTo(axis.lengths, {.batch = true}, {}));
+      if (axis.steps == kNoTerm) continue;
+      values.Bind(axis.steps, ir::BroadcastTo(Numbers(axis.name), {ir::Dim(axis.name), Batch()}, {0}));
+    }
+    for (size_t i = 0; i < data.size(); ++i) {
+      const Type& type = entry_.terms[entry_.inputs[i].term].type;
+      if (type.element != ir::Element::kReal) continue;
+      values.Bind(entry_.inputs[i].term, Within(type.lead.time, data[i]));
+    }
+  }
+
+  static ir::Dim Batch() { return ir::Dim(std::string("B")); }
+
+  // 0, 1, ... along an axis.
+  ir::Expr Numbers(const std::string& axis) {
+    ir::Expr& numbers = iotas_[axis];
+    if (!numbers) numbers = ir::Iota(graph_, ir::Dim(axis));
+    return numbers;
+  }
+
+  // 1 at the steps of each sequence, 0 after its end: [T, B]; nothing where all sequences are equally long.
+  ir::Expr Active(const std::string& time) {
+    auto lengths = lengths_.find(time);
+    if (lengths == lengths_.end()) return {};
+    ir::Expr& active = active_[time];
+    if (!active) {
+      const ir::Shape shape = {ir::Dim(time), Batch()};
+      active = ir::Less(ir::BroadcastTo(Numbers(time), shape, {0}), ir::BroadcastTo(lengths->second, shape, {1}));
+      graph_.SetLabel(active.id(), "active");
+    }
+    return active;
+  }
+
+  // A sequence that is 0 after its end.
+  ir::Expr Within(const std::string& time, ir::Expr value) {
+    ir::Expr active = Active(time);
+    return active ? Where(active, value, ir::Constant(graph_, value.shape(), 0)) : value;
+  }
+
+  // A condition with the leading axes of what it chooses.
+  static ir::Expr Where(ir::Expr condition, ir::Expr yes, ir::Expr no) {
+    std::vector<int> axes(condition.shape().size());
+    std::iota(axes.begin(), axes.end(), 0);
+    if (condition.shape() != yes.shape()) condition = ir::BroadcastTo(condition, yes.shape(), axes);
+    return ir::Select(condition, yes, no);
+  }
+
+  // Terms outside of scans.
+  TermLowering LoweringOf(const TypedDefinition& definition, TermLowering::ScanResults scan_result = nullptr) {
+    TermLowering lowering(graph_, definition, numbers_, std::move(scan_result));
+    lowering.UseRandom([this, sequences = definition.is_model] {
+      RandomSource source{.seed = Seed(), .rows = Numbers("B"), .next_site = &next_site_};
+      if (sequences) {
+        source.steps = [this](const std::string& time) { return time.empty() ? ir::Expr() : Numbers(time); };
+      }
+      return source;
+    });
+    return lowering;
+  }
+
+  ir::Expr Seed() {
+    if (!seed_) seed_ = ir::Real(graph_.AddIndexInput("seed", ir::Role::kData, {}, ir::kAnyIndex));
+    return seed_;
   }
 
   const TypedDefinition& CellOf(const TypedScan& scan) const { return *entry_.instances[scan.instance].cell; }
@@ -196,37 +283,111 @@ class Builder {
     return nodes;
   }
 
-  // The cell's step: states, elements and parameters in, next states and outputs out.
-  std::shared_ptr<const ir::Graph> BuildStep(const TypedDefinition& cell) {
-    auto body = std::make_shared<ir::Graph>();
-    body->name = cell.name;
-    TermLowering step(*body, cell, numbers_);
-    const Lead batch{.batch = true};
-    auto add = [&](const std::string& name, TermId id, ir::Role role, const Lead& lead) {
-      step.Bind(id, body->AddInput(name, role, FullShape(lead, ShapeOf(cell, id), numbers_)));
-    };
-    for (const TypedState& state : cell.states) add(state.name, state.current, ir::Role::kCarry, batch);
-    for (const TypedInput& input : cell.inputs) add(input.name, input.term, ir::Role::kElement, batch);
-    for (const TypedParameter& parameter : cell.parameters) {
-      add(parameter.name, parameter.term, ir::Role::kInvariant, {});
-    }
+  // What the cell's states begin as by its own rule.
+  std::vector<ir::Expr> OwnInitialStates(const TypedDefinition& cell, TermLowering& outside) {
+    std::vector<ir::Expr> states;
     for (const TypedState& state : cell.states) {
-      body->AddOutput(state.name + "'", step.LowerTo(state.next, batch, ShapeOf(cell, state.current)));
+      const Shape& shape = ShapeOf(cell, state.current);
+      states.push_back(state.initial != kNoTerm ? outside.LowerTo(state.initial, {.batch = true}, shape)
+                                                : ir::Constant(graph_, FullShape({.batch = true}, shape, numbers_), 0));
     }
-    for (const TypedOutput& output : cell.outputs) {
-      body->AddOutput(output.name, step.LowerTo(output.term, batch, ShapeOf(cell, output.term)));
-    }
-    return body;
+    return states;
   }
 
+  // The cell's step, as a body that grows with the operands of its scan.
+  class Step {
+   public:
+    // Operands of one role stand together, in the order of roles in a scan.
+    ir::Expr Add(const std::string& name, ir::Role role, ir::Expr operand, int drop) {
+      operands.push_back(operand);
+      ir::Shape shape(operand.shape().begin() + drop, operand.shape().end());
+      return body->AddInput(names(name), role, std::move(shape));
+    }
+    ir::Expr AddElement(const std::string& name, ir::Expr sequence) {
+      ++sequences;
+      return Add(name, ir::Role::kElement, sequence, 1);
+    }
+    ir::Expr AddInvariant(const std::string& name, ir::Expr value) { return Add(name, ir::Role::kInvariant, value, 0); }
+
+    std::shared_ptr<ir::Graph> body = std::make_shared<ir::Graph>();
+    std::vector<ir::Expr> operands;
+    int sequences = 0;
+
+   private:
+    std::string names(const std::string& name) {
+      std::string unique = name;
+      for (int number = 2; body->FindInput(unique) >= 0; ++number) unique = name + std::to_string(number);
+      return unique;
+    }
+  };
+
   ir::Expr AddScan(const ScanParts& parts) {
-    std::vector<ir::Expr> operands = parts.carries;
-    operands.insert(operands.end(), parts.sequences.begin(), parts.sequences.end());
-    operands.insert(operands.end(), parts.invariants.begin(), parts.invariants.end());
-    return ir::Scan(graph_, operands,
-                    {.body = BuildStep(*parts.cell),
-                     .carries = static_cast<int>(parts.carries.size()),
-                     .sequences = static_cast<int>(parts.sequences.size()),
+    const TypedDefinition& cell = *parts.cell;
+    Step step;
+    step.body->name = cell.name;
+    TermLowering terms(*step.body, cell, numbers_);
+    const bool random = std::ranges::any_of(cell.terms, [](const Term& term) { return term.op == ir::Op::kRandom; });
+    const TypedAxis* axis = cell.FindAxis("");
+    const bool counts = axis != nullptr && axis->steps != kNoTerm;
+    const int states = static_cast<int>(cell.states.size());
+
+    std::vector<ir::Expr> before;
+    for (int i = 0; i < states; ++i) {
+      before.push_back(step.Add(cell.states[i].name, ir::Role::kCarry, parts.carries[i], 0));
+    }
+    auto is_element = [&](size_t i) {
+      const ir::Shape& shape = parts.inputs[i].shape();
+      return cell.terms[cell.inputs[i].term].type.lead.time.empty() && !shape.empty() && shape[0] == parts.time;
+    };
+    for (size_t i = 0; i < cell.inputs.size(); ++i) {
+      if (is_element(i)) terms.Bind(cell.inputs[i].term, step.AddElement(cell.inputs[i].name, parts.inputs[i]));
+    }
+    ir::Expr active = parts.active ? step.AddElement("active", parts.active) : ir::Expr();
+    ir::Expr reset = parts.reset ? step.AddElement("reset", parts.reset) : ir::Expr();
+    RandomSource source{.next_site = &next_site_};
+    ir::Expr number = counts || random ? step.AddElement("step", Numbers(parts.time.axis)) : ir::Expr();
+    for (size_t i = 0; i < cell.inputs.size(); ++i) {
+      if (!is_element(i)) terms.Bind(cell.inputs[i].term, step.AddInvariant(cell.inputs[i].name, parts.inputs[i]));
+    }
+    for (const TypedAxis& memory : cell.axes) {
+      if (memory.name.empty()) continue;
+      if (memory.lengths != kNoTerm) {
+        terms.Bind(memory.lengths, step.AddInvariant("length", lengths_.at(memory.name)));
+      }
+      if (memory.steps == kNoTerm) continue;
+      ir::Expr numbers = step.AddInvariant("numbers", Numbers(memory.name));
+      terms.Bind(memory.steps, ir::BroadcastTo(numbers, {ir::Dim(memory.name), Batch()}, {0}));
+    }
+    for (size_t i = 0; i < cell.parameters.size(); ++i) {
+      terms.Bind(cell.parameters[i].term, step.AddInvariant(cell.parameters[i].name, parts.parameters[i]));
+    }
+    if (random) {
+      source.seed = step.AddInvariant("seed", Seed());
+      source.rows = step.AddInvariant("rows", Numbers("B"));
+      source.steps = [number](const std::string&) { return number; };
+      terms.UseRandom([source] { return source; });
+    }
+    if (counts) terms.Bind(axis->steps, ir::BroadcastTo(number, {Batch()}, {}));
+    for (int i = 0; i < states; ++i) {
+      ir::Expr current = before[i];
+      if (reset) current = Where(reset, step.AddInvariant(cell.states[i].name + "_start", parts.starts[i]), current);
+      terms.Bind(cell.states[i].current, current);
+    }
+
+    const Lead batch{.batch = true};
+    for (int i = 0; i < states; ++i) {
+      ir::Expr next = terms.LowerTo(cell.states[i].next, batch, ShapeOf(cell, cell.states[i].current));
+      step.body->AddOutput(cell.states[i].name + "'", active ? Where(active, next, before[i]) : next);
+    }
+    for (const TypedOutput& output : cell.outputs) {
+      ir::Expr value = terms.LowerTo(output.term, batch, ShapeOf(cell, output.term));
+      if (active) value = Where(active, value, ir::Constant(*step.body, value.shape(), 0));
+      step.body->AddOutput(output.name, value);
+    }
+    return ir::Scan(graph_, step.operands,
+                    {.body = step.body,
+                     .carries = states,
+                     .sequences = step.sequences,
                      .time = parts.time,
                      .reverse = parts.reverse});
   }
@@ -242,8 +403,15 @@ class Builder {
     graph_.AddOutput(name, value);
   }
 
-  // Over all axes, which are leading ones.
-  ir::Expr Mean(ir::Expr value) {
+  // The mean of the loss over its axes, which are leading ones; of sequences over their steps, however long they are.
+  ir::Expr Mean(TermLowering& values) {
+    ir::Expr value = values.Lower(entry_.loss);
+    const Lead& lead = entry_.terms[entry_.loss].type.lead;
+    if (ir::Expr active = Active(lead.time)) {
+      value = values.LowerTo(entry_.loss, {.batch = true, .time = lead.time}, {});
+      ir::Expr steps = ir::ReduceSum(active, {0, 1});
+      return ir::ReduceSum(Within(lead.time, value), {0, 1}) / ir::Max(steps, ir::Constant(graph_, {}, 1));
+    }
     ir::Shape shape = value.shape();
     std::vector<int> axes;
     ir::Expr count;
@@ -259,6 +427,11 @@ class Builder {
   const Extents& numbers_;
   Diagnostics& diagnostics_;
   ir::Graph graph_;
+  ir::Expr seed_;                            // once somebody asks for random numbers
+  int64_t next_site_ = 0;                    // of a `random`
+  std::map<std::string, ir::Expr> iotas_;    // by axis: 0, 1, ...
+  std::map<std::string, ir::Expr> lengths_;  // by time axis: [B], where the sequences have their own
+  std::map<std::string, ir::Expr> active_;
 };
 
 }  // namespace

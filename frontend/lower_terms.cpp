@@ -51,6 +51,10 @@ bool CheckTerm(const Term& term, const Extents& numbers, Diagnostics& diagnostic
                   fmt::format("`{}` of `{}` has more than 2^31 elements", term.range.Quote(), Text(term.type)));
     }
   }
+  if (term.op == ir::Op::kRandom && elements > ir::kAnyIndex) {
+    return fail(Kind::kTensorTooLarge,
+                fmt::format("`{}` asks for more than 2^24 random numbers an example", term.range.Quote()));
+  }
   if (const Extent* value = std::get_if<Extent>(&term.value)) {
     std::expected<int64_t, std::string> number = value->Evaluate(numbers);
     if (!number) return fail(Kind::kExtentOutOfRange, number.error());
@@ -165,6 +169,38 @@ ir::Expr TermLowering::Contract(const Term& term) {
                                        LeadLabels(term.type.lead) + term.labels.substr(arrow + 2)});
 }
 
+// The counters of an element: its step, its row of the batch, and its number among the units. What has no batch counts
+// its first axis as rows.
+ir::Expr TermLowering::Random(const Term& term) {
+  const RandomSource source = random_source_();
+  const Lead& lead = term.type.lead;
+  const ir::Shape shape = FullShape(lead, term.type.shape, numbers_);
+  auto none = [&] { return ir::Constant(graph_, shape, 0); };
+  const int lead_rank = LeadRank(lead), rank = static_cast<int>(shape.size());
+  ir::Expr steps = source.steps && lead.batch && !term.once ? source.steps(lead.time) : ir::Expr();
+  ir::Expr step = none(), row = none(), unit = none();
+  if (steps) step = ir::BroadcastTo(steps, shape, steps.type().rank() == 0 ? std::vector<int>{} : std::vector<int>{0});
+  int first_unit = lead_rank;
+  if (lead.batch) {
+    row = ir::BroadcastTo(source.rows, shape, {lead_rank - 1});
+  } else if (rank > 1) {
+    row = ir::BroadcastTo(ir::Iota(graph_, shape[0]), shape, {0});
+    first_unit = 1;
+  }
+  if (first_unit < rank) {
+    int64_t units = 1;
+    std::vector<int> axes;
+    for (int axis = first_unit; axis < rank; ++axis) {
+      units *= shape[axis].extent;
+      axes.push_back(axis);
+    }
+    ir::Expr number = ir::Reshape(ir::Iota(graph_, units), ir::Shape(shape.begin() + first_unit, shape.end()));
+    unit = axes.size() == shape.size() ? number : ir::BroadcastTo(number, shape, axes);
+  }
+  ir::Expr site = ir::Constant(graph_, shape, static_cast<double>((*source.next_site)++));
+  return ir::Random(ir::BroadcastTo(source.seed, shape, {}), site, step, row, unit);
+}
+
 ir::Expr TermLowering::LowerOne(const Term& term) {
   const Lead& lead = term.type.lead;
   int lead_rank = LeadRank(lead), last = lead_rank + static_cast<int>(term.type.shape.size()) - 1;
@@ -192,8 +228,17 @@ ir::Expr TermLowering::LowerOne(const Term& term) {
       return ir::Equal(ir::BroadcastTo(index, {size, size}, {0}), ir::BroadcastTo(index, {size, size}, {1}));
     }
     case ir::Op::kContract: return Contract(term);
-    case ir::Op::kReduceSum: return ir::ReduceSum(arg(0), {last + 1});
-    case ir::Op::kReduceMax: return ir::ReduceMax(arg(0));
+    case ir::Op::kReduceSum: return ir::ReduceSum(arg(0), {term.axis == kOverSteps ? 0 : last + 1});
+    case ir::Op::kReduceMax: {
+      if (term.axis != kOverSteps) return ir::ReduceMax(arg(0));
+      std::vector<int> axes(last + 2);  // the steps come last
+      std::iota(axes.begin(), axes.end(), 1);
+      axes.back() = 0;
+      return ir::ReduceMax(ir::Transpose(arg(0), axes));
+    }
+    case ir::Op::kExtent: return ir::Extent(graph_, ir::Dim(term.labels));
+    case ir::Op::kReal: return ir::Real(arg(0));
+    case ir::Op::kRandom: return Random(term);
     case ir::Op::kSlice: {
       int axis = last - term.axis;
       return ir::Slice(arg(0), axis, Number(std::get<Extent>(term.value), numbers_),
@@ -215,7 +260,6 @@ ir::Expr TermLowering::LowerOne(const Term& term) {
     case ir::Op::kOneHot: return ir::OneHot(arg(0), Number(term.type.shape[0], numbers_));
     case ir::Op::kScanResult: return scan_result_(term.scan);
     case ir::Op::kInput:  // bound before anything is lowered
-    case ir::Op::kExtent:
     case ir::Op::kBroadcast:
     case ir::Op::kScatterAdd:
     case ir::Op::kScan: break;  // no term has these

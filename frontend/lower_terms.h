@@ -24,6 +24,15 @@ double EvaluateNumber(const TypedDefinition& definition, TermId id, const Extent
 // The axes of a value with this lead: [T, B, ...shape].
 ir::Shape FullShape(const Lead& lead, const Shape& shape, const Extents& numbers);
 
+// What random numbers are functions of, in the graph that terms are translated into.
+struct RandomSource {
+  ir::Expr seed;  // []
+  ir::Expr rows;  // [B]: the number of an example
+  // [T] for sequences of a model, [] in the step of a scan; null outside of it.
+  std::function<ir::Expr(const std::string& time)> steps;
+  int64_t* next_site = nullptr;  // one program has each number once
+};
+
 class TermLowering {
  public:
   // `scan_result` yields the node of a result of a scan; a step has none.
@@ -31,6 +40,8 @@ class TermLowering {
   TermLowering(ir::Graph& graph, const TypedDefinition& definition, const Extents& numbers,
                ScanResults scan_result = nullptr);
 
+  // What `random` is made of; wanted if a term is one. Read when a term is translated.
+  void UseRandom(std::function<RandomSource()> source) { random_source_ = std::move(source); }
   // Says which node an input, state or parameter is.
   void Bind(TermId id, ir::Expr node) { nodes_[id] = node; }
   ir::Expr Lower(TermId id);
@@ -40,12 +51,14 @@ class TermLowering {
  private:
   ir::Expr LowerOne(const Term& term);
   ir::Expr Contract(const Term& term);
+  ir::Expr Random(const Term& term);
   ir::Expr Repeat(TermId id, const Lead& lead, const Shape& shape);
 
   ir::Graph& graph_;
   const TypedDefinition& definition_;
   const Extents& numbers_;
   ScanResults scan_result_;
+  std::function<RandomSource()> random_source_;
   std::vector<ir::Expr> nodes_;  // of each term, once it is translated
 };
 

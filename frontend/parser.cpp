@@ -87,6 +87,12 @@ class Parser {
     ++at_;
     return true;
   }
+  // A word that is a name anywhere else.
+  bool TakeWord(std::string_view word) {
+    if (!At(TokenKind::kName) || Peek().text != word) return false;
+    ++at_;
+    return true;
+  }
   const Token& Next() { return tokens_[std::min(at_ + 1, tokens_.size() - 1)]; }
 
   // What stands at the next token, for a message.
@@ -298,6 +304,7 @@ class Parser {
         --brackets_;
       }
       if (!failed_ && Take(TokenKind::kOver)) declaration.time = ExpectName("a time axis");
+      if (!failed_ && declaration.time && TakeWord("by")) declaration.lengths = ExpectName("the lengths of sequences");
       if (!failed_ && At(TokenKind::kEqual)) {
         if (kind == Declaration::Kind::kState) {
           ++at_;
@@ -342,8 +349,7 @@ class Parser {
     }
     if (failed_) return;
     ++at_;
-    bool reverse = At(TokenKind::kName) && Peek().text == "reverse" && Next().kind == TokenKind::kScan;
-    if (reverse) ++at_;
+    bool reverse = Next().kind == TokenKind::kScan && TakeWord("reverse");
     if (Take(TokenKind::kScan)) {
       ScanStatement scan;
       scan.targets = std::move(targets);
@@ -359,6 +365,7 @@ class Parser {
         Expect(TokenKind::kDot);
         Expect(TokenKind::kState);
       }
+      if (!failed_ && TakeWord("reset")) scan.reset = ParseExpr();
       scan.range = Join(begin, tokens_[at_ - 1].range);
       if (!failed_) statements.emplace_back(std::move(scan));
       return;

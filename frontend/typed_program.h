@@ -10,9 +10,11 @@
 #ifndef RECURVE_FRONTEND_TYPED_PROGRAM_H_
 #define RECURVE_FRONTEND_TYPED_PROGRAM_H_
 
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -47,6 +49,9 @@ std::string Text(const Shape& shape);
 using TermId = int;
 inline constexpr TermId kNoTerm = -1;
 
+// The axis of a reduction over the steps of a sequence.
+inline constexpr int kOverSteps = -1;
+
 // One result of a scan: the last value of a state, or an output over time.
 struct ScanResultOf {
   int scan = 0;
@@ -59,8 +64,10 @@ struct Term {
   Type type;
   // kConstant and kIota: the number, or the extent whose value it is. kSlice: the start.
   std::variant<double, Extent> value = 0.0;
-  int axis = 0;        // kSlice, kConcat: counted from the last axis, 0
-  std::string labels;  // kContract: "oi,i->o"
+  // kSlice, kConcat: counted from the last axis, 0. kReduceSum, kReduceMax: kOverSteps or the last one.
+  int axis = 0;
+  std::string labels;  // kContract: "oi,i->o"; kExtent: the time axis
+  bool once = false;   // kRandom: the same numbers at every step of a sequence
   ScanResultOf scan;   // kScanResult
   std::string label;   // what the source calls the value; may be empty
   Range range;         // where it is declared, defined or written
@@ -107,9 +114,17 @@ struct TypedScan {
   int instance = 0;
   bool reverse = false;
   std::string time;
-  std::vector<TermId> sequences;  // one per input of the cell
+  std::vector<TermId> sequences;  // one per input of the cell; one without a time axis is the same at every step
   std::vector<TermId> initial;    // one per state, or kNoTerm where the cell's own rule holds
+  TermId reset = kNoTerm;         // where it is not 0 the states begin anew
   Range range;
+};
+
+// The steps of sequences. A model has one per time axis, a cell one without a name: the steps it is scanned over.
+struct TypedAxis {
+  std::string name;
+  TermId steps = kNoTerm;    // the number of a step, once it is asked for
+  TermId lengths = kNoTerm;  // how many steps the sequence of an example has; kNoTerm: as many as there are
 };
 
 struct TypedDefinition {
@@ -125,6 +140,13 @@ struct TypedDefinition {
   TermId loss = kNoTerm;
   std::vector<TypedInstance> instances;
   std::vector<TypedScan> scans;
+  std::vector<TypedAxis> axes;
+
+  // Null if nothing was asked or said of it.
+  const TypedAxis* FindAxis(std::string_view time) const {
+    auto found = std::ranges::find(axes, time, &TypedAxis::name);
+    return found == axes.end() ? nullptr : &*found;
+  }
 };
 
 }  // namespace recurve::frontend

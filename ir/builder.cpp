@@ -59,7 +59,9 @@ Expr Constant(Graph& graph, Shape shape, double value) {
   return Build(graph, {.op = Op::kConstant, .type = {Element::kReal, std::move(shape)}, .attr = ConstantAttr{value}});
 }
 
-Expr Iota(Graph& graph, int64_t extent) { return Build(graph, {.op = Op::kIota, .type = {Element::kReal, {extent}}}); }
+Expr Iota(Graph& graph, Dim size) {
+  return Build(graph, {.op = Op::kIota, .type = {Element::kReal, {std::move(size)}}});
+}
 
 Expr Extent(Graph& graph, Dim dim) { return Build(graph, {.op = Op::kExtent, .attr = ExtentAttr{std::move(dim)}}); }
 
@@ -138,6 +140,12 @@ Expr OneHot(Expr index, int64_t classes) {
   Type type{Element::kReal, index.shape()};
   type.shape.push_back(classes);
   return Build(*index.graph(), {.op = Op::kOneHot, .args = {index.id()}, .type = type});
+}
+
+Expr Real(Expr index) { return Build(*index.graph(), {.op = Op::kReal, .args = {index.id()}}); }
+
+Expr Random(Expr seed, Expr site, Expr step, Expr row, Expr unit) {
+  return Build(*seed.graph(), {.op = Op::kRandom, .args = {seed.id(), site.id(), step.id(), row.id(), unit.id()}});
 }
 
 Expr Scan(Graph& graph, std::span<const Expr> operands, ScanAttr attr) {

@@ -57,8 +57,8 @@ Expr operator/(double a, Expr b);
 Expr Elementwise(Op op, std::span<const Expr> args);
 
 Expr Constant(Graph& graph, Shape shape, double value);
-// 0, 1, ..., extent - 1 as reals: [extent].
-Expr Iota(Graph& graph, int64_t extent);
+// 0, 1, ..., size - 1 as reals: [size].
+Expr Iota(Graph& graph, Dim size);
 // The run-time size of an axis as a real scalar [].
 Expr Extent(Graph& graph, Dim dim);
 
@@ -83,6 +83,13 @@ Expr Gather(Expr table, Expr index);
 Expr ScatterAdd(Expr index, Expr updates, int64_t classes);
 // index shape, then [classes].
 Expr OneHot(Expr index, int64_t classes);
+
+// An index as a real number.
+Expr Real(Expr index);
+// Uniform in [0, 1): the upper 24 bits of word 0 of Philox 4x32-10 with key (seed, site) and counter (step, row, unit,
+// 0), times 2^-24. Operands are whole numbers in [0, 2^24), of one shape. The same on every machine, in every precision
+// and wherever it is computed.
+Expr Random(Expr seed, Expr site, Expr step, Expr row, Expr unit);
 
 // Operands as in ScanAttr. Returns the scan; ScanResult names its results.
 Expr Scan(Graph& graph, std::span<const Expr> operands, ScanAttr attr);

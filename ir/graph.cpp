@@ -61,7 +61,9 @@ Attr EmptyAttr(Op op) {
     case Op::kReduceMax:
     case Op::kGather:
     case Op::kScatterAdd:
-    case Op::kOneHot: return std::monostate();
+    case Op::kOneHot:
+    case Op::kReal:
+    case Op::kRandom: return std::monostate();
     case Op::kInput: return InputAttr();
     case Op::kConstant: return ConstantAttr();
     case Op::kExtent: return ExtentAttr();

@@ -96,12 +96,15 @@ using NodeId = int32_t;
 
 class Graph;
 
+// The classes of an index that is a number: all that `real` keeps exactly in every precision.
+inline constexpr int64_t kAnyIndex = int64_t{1} << 24;
+
 struct InputAttr {
   std::string name;
   Role role = Role::kData;
   Init init;
   // kIndex inputs: indices are in [0, classes).
-  int64_t classes = 0;
+  int64_t classes = 0;  // kAnyIndex of numbers that count no classes: a seed, the length of a sequence
   bool operator==(const InputAttr&) const = default;
 };
 struct ConstantAttr {

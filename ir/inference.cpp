@@ -207,6 +207,12 @@ std::string InferOneHot(const Node& node, const Args& args, Type* type) {
   return {};
 }
 
+std::string InferReal(const Args& args, Type* type) {
+  if (args[0]->element != Element::kIndex) return "needs indices";
+  *type = {Element::kReal, args[0]->shape};
+  return {};
+}
+
 std::string InferScan(const Node& node, const Args& args, Type* type) {
   const ScanAttr& attr = node.As<ScanAttr>();
   if (attr.body == nullptr) return "needs a body";
@@ -264,10 +270,12 @@ std::string CheckOperandCount(const Node& node) {
     case Op::kReduceSum:
     case Op::kReduceMax:
     case Op::kOneHot:
+    case Op::kReal:
     case Op::kScanResult: wanted = 1; break;
     case Op::kContract:
     case Op::kGather:
     case Op::kScatterAdd: wanted = 2; break;
+    case Op::kRandom: wanted = 5; break;
     case Op::kConcat:
     case Op::kScan: return {};
   }
@@ -282,17 +290,17 @@ std::string ApplyRule(const Graph& graph, const Node& node, const Args& args, Ty
 #define BINARY(Kind, ...) case Op::k##Kind:
 #define TERNARY(Kind, ...) case Op::k##Kind:
 #include "ir/ops.def"
-    for (const Type* arg : args) {
-      if (*arg != *args[0]) return "needs operands of one shape";
-    }
-    *type = *args[0];
-    return CheckReal(args);
+    case Op::kRandom:
+      for (const Type* arg : args) {
+        if (*arg != *args[0]) return "needs operands of one shape";
+      }
+      *type = *args[0];
+      return CheckReal(args);
     case Op::kInput: return InferInput(node, type);
     case Op::kConstant: *type = node.type; return type->element == Element::kReal ? "" : "is real";
     case Op::kIota:
       *type = node.type;
-      if (type->element != Element::kReal || type->rank() != 1 || !type->shape[0].is_constant())
-        return "is real and needs one constant axis";
+      if (type->element != Element::kReal || type->rank() != 1) return "is real and needs one axis";
       return {};
     case Op::kExtent: *type = {}; return CheckShape({node.As<ExtentAttr>().dim});
     case Op::kBroadcast: return InferBroadcast(node, args, type);
@@ -310,6 +318,7 @@ std::string ApplyRule(const Graph& graph, const Node& node, const Args& args, Ty
     case Op::kGather: return InferGather(args, type);
     case Op::kScatterAdd: return InferScatterAdd(node, args, type);
     case Op::kOneHot: return InferOneHot(node, args, type);
+    case Op::kReal: return InferReal(args, type);
     case Op::kScan: return InferScan(node, args, type);
     case Op::kScanResult: return InferScanResult(graph, node, type);
   }

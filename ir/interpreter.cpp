@@ -11,6 +11,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <functional>
 #include <limits>
@@ -231,6 +232,27 @@ Tensor ReduceMax(const Tensor& a) {
   return y;
 }
 
+// Word 0 of a block. Salmon, Moraes, Dror & Shaw 2011, Parallel random numbers: as easy as 1, 2, 3.
+uint32_t Philox(std::array<uint32_t, 4> counter, std::array<uint32_t, 2> key) {
+  for (int round = 0; round < 10; ++round) {
+    const uint64_t a = uint64_t{0xD2511F53} * counter[0], b = uint64_t{0xCD9E8D57} * counter[2];
+    counter = {static_cast<uint32_t>(b >> 32) ^ counter[1] ^ key[0], static_cast<uint32_t>(b),
+               static_cast<uint32_t>(a >> 32) ^ counter[3] ^ key[1], static_cast<uint32_t>(a)};
+    key = {key[0] + 0x9E3779B9, key[1] + 0xBB67AE85};
+  }
+  return counter[0];
+}
+
+// See builder.h.
+Tensor Random(std::span<const Tensor* const> args) {
+  Tensor y = Zeros(args[0]->shape);
+  for (size_t i = 0; i < y.values.size(); ++i) {
+    auto word = [&](int operand) { return static_cast<uint32_t>(args[operand]->values[i]); };
+    y.values[i] = static_cast<double>(Philox({word(2), word(3), word(4), 0}, {word(0), word(1)}) >> 8) * 0x1p-24;
+  }
+  return y;
+}
+
 int64_t IndexAt(const Tensor& index, int64_t at, int64_t classes) {
   double value = index.values[at];
   if (!(value >= 0 && value < static_cast<double>(classes)) || value != std::floor(value))
@@ -338,6 +360,8 @@ Tensor EvaluateNode(const Node& node, const Bindings& bindings, std::span<const 
     case Op::kGather: return Gather(*args[0], *args[1]);
     case Op::kScatterAdd: return ScatterAdd(*args[0], *args[1], extents());
     case Op::kOneHot: return OneHot(*args[0], extents());
+    case Op::kReal: return *args[0];
+    case Op::kRandom: return Random(args);
     case Op::kInput:
     case Op::kScan:
     case Op::kScanResult: break;

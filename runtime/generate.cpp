@@ -35,6 +35,7 @@ Reader SessionReader(Session& session, const SequenceModel& model) {
     const auto input = session.Tensor<int32_t>(model.reads);
     if (!input) return std::unexpected(input.error());
     (*input)[0] = token;
+    if (auto done = model.SetLengths(session); !done) return std::unexpected(done.error());
     if (auto done = session.Inference(); !done) return std::unexpected(done.error());
     if (auto done = model.CarryStates(session); !done) return std::unexpected(done.error());
     return session.Get(model.prediction);
@@ -73,6 +74,7 @@ std::expected<std::vector<double>, Error> PredictWindows(Session& session, const
   }
   if (auto done = session.Set(model.reads, reads); !done) return std::unexpected(done.error());
   if (auto done = model.ClearStates(session); !done) return std::unexpected(done.error());
+  if (auto done = model.SetLengths(session); !done) return std::unexpected(done.error());
   if (auto done = session.Inference(); !done) return std::unexpected(done.error());
   auto all = session.Get(model.prediction);
   if (!all) return all;

@@ -67,7 +67,7 @@ class Program {
   std::optional<size_t> FindAxis(std::string_view name) const;
 
   std::span<const recurve_entry> entries() const;
-  // The entry of that name ("forward", "inference", "backward", "step", "pack"), or null.
+  // The entry of that name ("forward", "inference", "backward", "step", "evaluate", "pack"), or null.
   const recurve_entry* FindEntry(std::string_view name) const;
   // The slot of that name in an entry, or null.
   static const recurve_slot* FindSlot(const recurve_entry& entry, std::string_view name);

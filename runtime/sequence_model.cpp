@@ -15,6 +15,10 @@ std::span<const recurve_slot> Slots(const recurve_entry& entry) {
   return {entry.slots, static_cast<size_t>(entry.slot_count)};
 }
 
+// An integer that counts no classes: a seed, a length.
+constexpr int64_t kAnyNumber = int64_t{1} << 24;
+bool IsNumber(const recurve_slot& slot) { return slot.is_index != 0 && slot.classes == kAnyNumber; }
+
 }  // namespace
 
 std::expected<SequenceModel, Error> SequenceModel::Of(const Program& program) {
@@ -30,6 +34,14 @@ std::expected<SequenceModel, Error> SequenceModel::Of(const Program& program) {
   const recurve_slot *reads = nullptr, *target = nullptr;
   for (const recurve_slot& slot : Slots(*entry)) {
     if (slot.kind != RECURVE_SLOT_INPUT) continue;
+    if (IsNumber(slot) && slot.rank == 0) {
+      model.seed = slot.name;
+      continue;
+    }
+    if (IsNumber(slot) && slot.rank == 1) {
+      model.lengths.emplace_back(slot.name);
+      continue;
+    }
     const recurve_slot*& place = OwnName(slot.name).starts_with("target") ? target : reads;
     if (place != nullptr) {
       return fail(
@@ -93,6 +105,21 @@ std::expected<void, Error> SequenceModel::Resize(Session& session, size_t length
 std::expected<void, Error> SequenceModel::CarryStates(Session& session) const {
   for (const State& state : states) {
     if (auto done = session.Copy(state.final, state.initial); !done) return done;
+  }
+  return {};
+}
+
+std::expected<void, Error> SequenceModel::SetSeed(Session& session, uint64_t number) const {
+  if (seed.empty()) return {};
+  const double value = static_cast<double>(number % static_cast<uint64_t>(kAnyNumber));
+  return session.Set(seed, std::span(&value, 1));
+}
+
+std::expected<void, Error> SequenceModel::SetLengths(Session& session) const {
+  for (const std::string& name : lengths) {
+    if (session.FindTensor(name) == nullptr) continue;
+    const std::vector<double> values(session.Extent(batch_axis), static_cast<double>(session.Extent(time_axis)));
+    if (auto done = session.Set(name, values); !done) return done;
   }
   return {};
 }

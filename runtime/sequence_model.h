@@ -6,12 +6,15 @@
 //                without the time axis, when only the end of a sequence is judged. A model may do without
 //   prediction   the first output as wide as the target: scores of every class [.., classes], or values [.., width]
 //   loss         the output of that name, a scalar
+//   seed         of random numbers, an integer
+//   lengths      integers [B] without classes: every sequence of a file is as long as its window
 //   states       an initial state `h0` continues from the output `hT`
 
 #ifndef RECURVE_RUNTIME_SEQUENCE_MODEL_H_
 #define RECURVE_RUNTIME_SEQUENCE_MODEL_H_
 
 #include <cstddef>
+#include <cstdint>
 #include <expected>
 #include <string>
 #include <vector>
@@ -34,6 +37,8 @@ struct SequenceModel {
   size_t prediction_width = 0;  // last extent of the prediction
   bool predicts_every_step = true;
   std::vector<State> states;
+  std::string seed;                  // empty: nothing random
+  std::vector<std::string> lengths;  // of the sequences, one an example
 
   // Fails if the program's inputs do not have this form, and says which.
   static std::expected<SequenceModel, Error> Of(const Program& program);
@@ -43,6 +48,10 @@ struct SequenceModel {
   // Continues where the session's last run ended, or starts a new sequence.
   std::expected<void, Error> CarryStates(Session& session) const;
   std::expected<void, Error> ClearStates(Session& session) const;
+  // Gives `number` as the seed, in the range that a seed has; does nothing where there is none.
+  std::expected<void, Error> SetSeed(Session& session, uint64_t number) const;
+  // All sequences as long as the time axis.
+  std::expected<void, Error> SetLengths(Session& session) const;
 };
 
 }  // namespace recurve

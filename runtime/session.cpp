@@ -8,7 +8,7 @@
 namespace recurve {
 namespace {
 
-constexpr std::string_view kSequenceEntries[] = {"forward", "inference", "backward"};
+constexpr std::string_view kSequenceEntries[] = {"forward", "inference", "backward", "evaluate"};
 constexpr std::string_view kStepEntries[] = {"step"};
 
 std::unexpected<Error> Fail(std::string message) { return std::unexpected(Error{std::move(message)}); }
@@ -342,6 +342,10 @@ std::expected<void, Error> Session::Forward() {
   auto done = Run("forward");
   has_tape_ = done.has_value();
   return done;
+}
+
+std::expected<void, Error> Session::Evaluate() {
+  return Run(program().FindEntry("evaluate") != nullptr ? "evaluate" : "forward");
 }
 
 std::expected<void, Error> Session::Inference() { return Run("inference"); }

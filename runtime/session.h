@@ -1,7 +1,7 @@
 // runtime/session.h: running a program: tensors by name, and one call per entry.
 //
-// A Session owns a buffer for every tensor of the entries `forward`, `inference` and `backward`; a name is one tensor
-// in all of them. Tape, packed weights and workspace come along, aligned, and grow when the sizes do.
+// A Session owns a buffer for every tensor of the entries `forward`, `inference`, `backward` and `evaluate`; a name is
+// one tensor in all of them. Tape, packed weights and workspace come along, aligned, and grow when the sizes do.
 //
 //   recurve::Session session(program);
 //   session.SetExtent("T", 100); session.SetExtent("B", 32);
@@ -156,6 +156,8 @@ class Session : public Frame {
   // Forward and overwrites the gradients.
   std::expected<void, Error> Forward();
   std::expected<void, Error> Inference();
+  // All outputs, the loss too, as they are once the program is trained: without dropout.
+  std::expected<void, Error> Evaluate();
   std::expected<void, Error> Backward();
 
  private:

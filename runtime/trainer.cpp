@@ -49,6 +49,7 @@ std::vector<std::string> LossAndStates(const SequenceModel& model) {
 std::expected<size_t, Error> LoadBatch(const SequenceModel& model, Batches& batches, size_t index, Session& session) {
   const auto weight = batches.Load(index, session);
   if (!weight) return weight;
+  if (auto done = model.SetLengths(session); !done) return std::unexpected(done.error());
   const bool continues = index > 0 && batches.continues();
   if (auto done = continues ? model.CarryStates(session) : model.ClearStates(session); !done) {
     return std::unexpected(done.error());
@@ -124,6 +125,8 @@ std::expected<void, Error> Trainer<T>::RunEpoch(EpochReport& report) {
   for (size_t step = 0; step < steps && !IsStopped(); ++step) {
     const auto weight = LoadBatch(model_, data_.training, step, session_);
     if (!weight) return std::unexpected(weight.error());
+    // Other random numbers in every step, and the same ones in the same step of a resumed run.
+    if (auto done = model_.SetSeed(session_, options_.seed + optimizer_.steps()); !done) return done;
     if (auto done = session_.Forward(); !done) return done;
     const auto loss = LossOf(session_);
     if (!loss) return std::unexpected(loss.error());
@@ -283,14 +286,14 @@ std::expected<double, Error> Evaluate(const std::shared_ptr<Parameters>& paramet
   Session session(parameters);
   session.UseTeam(team);
   if (auto done = WantOnly(session, LossAndStates(*model)); !done) return std::unexpected(done.error());
-  // Inference may have been compiled without the loss; forward always has it.
+  // Inference may have been compiled without the loss; `evaluate` or `forward` has it.
   const recurve_entry* inference = parameters->program().FindEntry("inference");
   const bool infers_loss = inference != nullptr && Program::FindSlot(*inference, "loss") != nullptr;
   double loss_sum = 0, weight_sum = 0;
   for (size_t index = 0; index < batches.count(); ++index) {
     const auto weight = LoadBatch(*model, batches, index, session);
     if (!weight) return std::unexpected(weight.error());
-    if (auto done = infers_loss ? session.Inference() : session.Forward(); !done) return std::unexpected(done.error());
+    if (auto done = infers_loss ? session.Inference() : session.Evaluate(); !done) return std::unexpected(done.error());
     const auto loss = LossOf(session);
     if (!loss) return loss;
     loss_sum += *loss * static_cast<double>(*weight);

@@ -17,6 +17,7 @@ namespace {
 
 // Computing such an operation again costs less than storing its result. A concat would be stored in any case.
 bool IsCheap(Op op) {
+  if (op == Op::kRandom || op == Op::kReal) return true;
   return ir::IsElementwise(op) ? CostOf(op) == ir::Cost::kCheap : IsDataMovement(op) && op != Op::kConcat;
 }
 

@@ -85,6 +85,8 @@ class TimeSum {
       case Op::kInput:
       case Op::kConstant:
       case Op::kIota:
+      case Op::kRandom:
+      case Op::kReal:
       case Op::kExtent:
       case Op::kSlice:
       case Op::kConcat:

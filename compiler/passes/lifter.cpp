@@ -55,6 +55,8 @@ bool IsLiftable(const Graph& body, NodeId id, const std::vector<bool>& timed) {
 #include "ir/ops.def"
     case Op::kConstant:
     case Op::kIota:
+    case Op::kRandom:
+    case Op::kReal:
     case Op::kExtent:
     case Op::kBroadcast:
     case Op::kReshape:
@@ -150,6 +152,11 @@ Expr Lifter::LiftOperation(const Node& node) {
       return Gather(table, sequence(1));
     }
     case Op::kOneHot: return OneHot(sequence(0), node.type.shape.back().extent);
+    case Op::kReal: return Real(sequence(0));
+    case Op::kRandom: {
+      std::vector<Expr> counters = sequences();
+      return Random(counters[0], counters[1], counters[2], counters[3], counters[4]);
+    }
     case Op::kInput:
     case Op::kConstant:
     case Op::kIota:

@@ -51,6 +51,8 @@ Expr SimplifyNode(const Site& site) {
     case Op::kInput:
     case Op::kConstant:
     case Op::kIota:
+    case Op::kRandom:
+    case Op::kReal:
     case Op::kOneHot:
     case Op::kScan:
     case Op::kScanResult: return {};

@@ -63,6 +63,9 @@ Expr MultiplyByReciprocal(const Site& site) {
   return site.arg(0) * (1 / *divisor);
 }
 
+// What a program is while it is trained.
+Expr TrainingOnly(const Site& site) { return site.node.op == Op::kTraining ? site.arg(0) : Expr(); }
+
 Expr SelectKnown(const Site& site) {
   const Node& node = site.node;
   if (node.op != Op::kSelect) return {};
@@ -218,7 +221,7 @@ Expr ComputeAsRead(const Site& site) {
 }  // namespace
 
 Expr SimplifyElementwise(const Site& site) {
-  for (auto rule : {FoldConstants, DropNeutralOperand, MultiplyByReciprocal, SelectKnown, AbsorbNegations,
+  for (auto rule : {FoldConstants, DropNeutralOperand, MultiplyByReciprocal, TrainingOnly, SelectKnown, AbsorbNegations,
                     MoveBelowBroadcast, AddConcats, MoveBelowConcat, ComputeAsRead}) {
     if (Expr simpler = rule(site)) return simpler;
   }

@@ -147,6 +147,29 @@ TEST_F(Command, ResumedTrainingIsThatOfOneRun) {
   EXPECT_EQ(Read(File("weights.safetensors")), once);
 }
 
+TEST_F(Command, ResumedTrainingDropsWhatOneRunDrops) {
+  std::ofstream(File("noisy.cell")) << "model noisy(V, H) {\n"
+                                       "  input x: int[V] over T by n\n"
+                                       "  input target: int[V] over T\n"
+                                       "  param table: [V, H], P: [V, H]\n"
+                                       "  h = scan gru(H=H) over dropout(table[x], 0.3)\n"
+                                       "  logits = P @ dropout(h, 0.3)\n"
+                                       "  output logits\n"
+                                       "  loss cross_entropy(logits, target)\n"
+                                       "}\n";
+  const auto train = [&](const std::string& more) {
+    const Outcome outcome =
+        Recurve(fmt::format("train {} noisy -D H=8 --data={} --batch=4 --length=16 --rate=0.03 --save={} {}",
+                            File("noisy.cell"), PatternFile(), File("weights.safetensors"), more));
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.output;
+    return Read(File("weights.checkpoint.safetensors"));
+  };
+  const std::string whole = train("--epochs=4");
+  train("--epochs=2");
+  EXPECT_TRUE(train("--epochs=4 --resume") == whole);
+  EXPECT_FALSE(train("--epochs=4 --seed=2") == whole);
+}
+
 TEST_F(Command, ThreadsGiveTheSameWeights) {
   ASSERT_EQ(Recurve(Train("--epochs=2")).exit_code, 0);
   const std::string once = Read(File("weights.safetensors"));

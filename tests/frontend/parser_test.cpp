@@ -112,11 +112,11 @@ TEST(Parser, PrintsWhatParsesToTheSame) {
 TEST(Parser, PrintsEveryStatement) {
   const std::string text =
       "model m(I, L) {\n"
-      "  input x: [I] over T\n"
+      "  input x: [I] over T by n\n"
       "  input k: int[I]\n"
       "  const a: [] ~ constant(2)\n"
       "  let c = lstm(H=(2 * I))\n"
-      "  y, z = reverse scan c over x, x from w.state\n"
+      "  y, z = reverse scan c over x, x from w.state reset (k > 0)\n"
       "  for l in 1..L {\n"
       "    repeat r in 2 {\n"
       "      u, h' = split(x, 2)\n"

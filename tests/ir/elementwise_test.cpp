@@ -69,6 +69,7 @@ const std::map<std::string_view, std::function<Real(Real, Real, Real)>> kReferen
     {"less", [](Real a, Real b, Real) { return std::isless(a, b) ? 1.0 : 0.0; }},
     {"less_equal", [](Real a, Real b, Real) { return std::islessequal(a, b) ? 1.0 : 0.0; }},
     {"equal", [](Real a, Real b, Real) { return std::islessequal(a, b) && std::isgreaterequal(a, b) ? 1.0 : 0.0; }},
+    {"training", [](Real a, Real, Real) { return a; }},
     {"select", [](Real a, Real b, Real c) { return a == 0 ? c : b; }},
 };
 

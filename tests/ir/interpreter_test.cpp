@@ -50,6 +50,13 @@ TEST_P(InterpreterFact, Holds) {
 const Fact kFacts[] = {
     {"Constant", "%y = constant 2.5 : [B, 2]", {2, 2}, {2.5, 2.5, 2.5, 2.5}},
     {"Iota", "%y = iota : [4]", {4}, {0, 1, 2, 3}},
+    {"IotaOfAnAxis", "%y = iota : [T]", {3}, {0, 1, 2}},
+    {"Real", "%i = input data index(9) [B] %y = real %i", {2}, {7, 0}, {{7, 0}}},
+    // Word 0 of the known answers of Random123: 6627e8d5 for zeros.
+    {"RandomOfZeros",
+     "%o = constant 0.0 : [] %y = random %o, %o, %o, %o, %o",
+     {},
+     {static_cast<double>(0x6627e8d5 >> 8) * 0x1p-24}},
     {"ExtentOfAnAxis", "%y = extent T : []", {}, {3}},
     {"ExtentOfAConstant", "%y = extent 7 : []", {}, {7}},
     {"BroadcastOfAScalar", "%x = input data [] %y = broadcast %x axes=[] : [2, 2]", {2, 2}, {1, 1, 1, 1}},

@@ -38,9 +38,12 @@ constexpr char kEverything[] = R"(graph everything {
   %n = extent T : []
   %eight = extent 8 : []
   %i = iota : [7]
+  %steps = iota : [T]
   %row = gather %1.forward.W, %tokens : [T, B, 4]
   %table = scatter_add %tokens, %row : [96, 4]
   %hot = one_hot %tokens : [T, B, 96]
+  %number = real %tokens : [T, B]
+  %uniform = random %number, %number, %number, %number, %number : [T, B]
   %turned = transpose %x axes=[1, 0, 2] : [B, T, 4]
   %flat = reshape %tokens : index [T, B, 1]
   %part = slice %p axis=2 start=4 : [T, B, 4]
@@ -75,7 +78,7 @@ TEST(Text, PrintsWhatItReads) {
 
 TEST(Text, KeepsAttributesThroughTheRoundTrip) {
   Graph graph = Read(kEverything);
-  const Node& scan = graph[29];
+  const Node& scan = graph[32];
   ASSERT_EQ(scan.op, Op::kScan);
   const ScanAttr& attr = scan.As<ScanAttr>();
   EXPECT_EQ(attr.carries, 2);

@@ -101,6 +101,7 @@ class Generator {
     Functions();
     Inputs();
     States();
+    declared_ = pool_.size();
     for (int64_t n = 1 + Below(4); n > 0; --n) Equation();
     NextStates();
     Outputs();
@@ -297,7 +298,33 @@ class Generator {
       case 7:
       case 8:
       case 9: return Product(extent, depth);
-      default: return Joined(extent, depth);
+      default: return Chance(0.6) ? Joined(extent, depth) : InTime(extent, depth);
+    }
+  }
+
+  // What depends on the step: random numbers, its number, values of earlier steps.
+  Value InTime(const std::string& extent, int depth) {
+    const Value a = Leaf(extent);
+    switch (Below(5)) {
+      case 0:
+      case 1: {
+        const double keep = 1 - Number(0.1, 0.5);
+        return {fmt::format("{}({}, {})", Chance(0.7) ? "dropout" : "variational_dropout", a.text, 1 - keep), extent,
+                std::min(0.0, a.low / keep), std::max(0.0, a.high / keep)};
+      }
+      case 2: return {fmt::format("zoneout({}, {}, 0.3)", a.text, Leaf(extent).text), extent, -kLargest, kLargest};
+      case 3: {
+        const Value& state = Any(states_);
+        const Value scalar{fmt::format("sin(step({}))", state.text), "", -1, 1};
+        return Arithmetic(Expression(extent, depth), scalar);
+      }
+      default: {
+        // An input or a state: these stand above every equation.
+        const Value& source = pool_[static_cast<size_t>(Below(static_cast<int64_t>(declared_)))];
+        if (source.extent != extent) return a;
+        return {fmt::format("{}[-{}]", source.text, 1 + Below(3)), extent, std::min(source.low, 0.0),
+                std::max(source.high, 0.0)};
+      }
     }
   }
 
@@ -420,6 +447,7 @@ class Generator {
   std::string functions_, declarations_, equations_;
   std::vector<Value> pool_, states_, vectors_;
   std::vector<Matrix> matrices_;
+  size_t declared_ = 0;  // of the pool: inputs and states
   int names_ = 0;
 };
 
