@@ -38,7 +38,8 @@ class PlanPrinter {
       if (buffer.size.factor != 0) PrintBuffer(buffer);
     }
     out_ += fmt::format("  team {}\n", TextOf(entry_.team));
-    if (entry_.has_one_row_code) out_ += "  a batch of one without a team runs as one function, its sums in registers\n";
+    if (entry_.has_one_row_code)
+      out_ += "  a batch of one without a team runs as one function, its sums in registers\n";
     PrintStatements(entry_.statements, 1);
   }
 

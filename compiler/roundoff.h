@@ -29,11 +29,11 @@
 // its result may be the other one, and the error is the whole jump. No draw meets two values that are equal in one
 // precision only, such as a state that has come to rest.
 //
-// `RoundoffTolerance` takes the larger of both, and at least the smallest normal number: of the draws at eight times the unit roundoff, which covers what a few
-// of them miss, and three times the errors added up. An error anywhere within a roundoff has a standard deviation of
-// 1/sqrt(3) of it, so that this is five standard deviations: one element in a million is further off.
-// Sources: Parker 1997, Monte Carlo arithmetic, UCLA CSD-970002; Higham 2002, section 2.8 (rounding errors as
-// independent random variables).
+// `RoundoffTolerance` takes the larger of both, and at least the smallest normal number: of the draws at eight times
+// the unit roundoff, which covers what a few of them miss, and three times the errors added up. An error anywhere
+// within a roundoff has a standard deviation of 1/sqrt(3) of it, so that this is five standard deviations: one element
+// in a million is further off. Sources: Parker 1997, Monte Carlo arithmetic, UCLA CSD-970002; Higham 2002, section 2.8
+// (rounding errors as independent random variables).
 
 #ifndef RECURVE_COMPILER_ROUNDOFF_H_
 #define RECURVE_COMPILER_ROUNDOFF_H_
