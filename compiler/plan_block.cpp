@@ -804,8 +804,8 @@ Statement BlockPlanner::PlanScanStatement(NodeId id, const ChunkChoice& choice) 
   }
   const bool sums =
       std::ranges::any_of(choice.after, [&](int k) { return entry.kernels[drafts_[k].added].sums_steps; });
-  chunks.rows =
-      std::min(context_.plan->choices.chunk_rows, std::max(kChunkBytes / row_bytes, sums ? 2 * kProductDepth : kChunkRows));
+  chunks.rows = std::min(context_.plan->choices.chunk_rows,
+                         std::max(kChunkBytes / row_bytes, sums ? 2 * kProductDepth : kChunkRows));
   entry.chunks.push_back(std::move(chunks));
   loop.chunk = number;
   ChunkLoop statement{.chunk = number, .body = {}};
