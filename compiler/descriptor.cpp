@@ -19,6 +19,8 @@ namespace {
 
 using Constants = std::vector<llvm::Constant*>;
 
+static_assert(RECURVE_ANY_INDEX == ir::kAnyIndex, "the IR, which knows no ABI, has a name of its own for it");
+
 class DescriptorEmitter {
  public:
   DescriptorEmitter(llvm::Module& module, const ProgramInterface& program)

@@ -10,6 +10,7 @@
 #include <llvm/Transforms/Scalar/EarlyCSE.h>
 
 #include "compiler/emit_kernel.h"
+#include "compiler/emit_pack.h"
 #include "compiler/plan_team.h"
 #include "runtime/abi.h"
 
@@ -530,87 +531,11 @@ class EntryEmitter {
     if (!entry_.statements.empty()) {
       EmitBarrier(builder_, emit_.types, FrameWord(layout_.Team(), emit_.types.pointer));
     }
-    for (const Panels& panels : emit_.plan.panels) EmitPanelSet(panels, packed);
-  }
-
-  void EmitPanelSet(const Panels& panels, Value* packed) {
-    llvm::Type* real = emit_.types.real;
-    llvm::Type* stored = emit_.types.Stored(panels.format.storage);
-    Value* panel = builder_.CreateGEP(builder_.getInt8Ty(), packed, Word(panels.offset_bytes));
-    auto [begin, end] = ShareOf(Word(panels.blocks()));
-    int first = 0;
-    for (int chunk : panels.chunks) {
-      for (int c = 0; c < chunk; ++c) {
-        int column = first + c;
-        // Of a pair the first column has the lower halves of 32-bit words.
-        const bool paired = panels.format.IsPaired(c, chunk);
-        const bool upper = c % 2 != 0;
-        const int half = upper == emit_.module.getDataLayout().isLittleEndian() ? 1 : 0;
-        const int64_t place = paired ? int64_t{c & ~1} * panels.lanes + half : int64_t{c} * panels.lanes;
-        const PanelGroup& group = panels.groups[column / panels.vectors];
-        int64_t start = 0;
-        for (const OffsetTerm& term : group.source.offset) start += term.stride.factor * term.shift;
-        Value* buffer = FrameWord(layout_.Buffer(group.source.buffer), emit_.types.pointer);
-        Value* source = builder_.CreateGEP(real, buffer, Word(start));
-        EmitLoop(builder_, begin, end, Word(1), [&](Value* block) {
-          // Units [unit, unit + lanes) of the group; those beyond its end are zero.
-          Value* unit = builder_.CreateMul(
-              builder_.CreateAdd(builder_.CreateMul(block, Word(panels.vectors)), Word(column % panels.vectors)),
-              Word(panels.lanes));
-          Value* left = builder_.CreateSub(Word(panels.units), unit);
-          Value* to = builder_.CreateGEP(stored, panel,
-                                         builder_.CreateAdd(builder_.CreateMul(block, Word(panels.block_elements())),
-                                                            Word(panels.depth * first * panels.lanes + place)));
-          Value* from =
-              builder_.CreateGEP(real, source, builder_.CreateMul(unit, Word(group.source.axes[1].stride.factor)));
-          builder_.CreateCall(PackColumn(panels.format.storage),
-                              {to, Word(int64_t{chunk} * panels.lanes), from, Word(group.source.axes[0].stride.factor),
-                               Word(group.source.axes[1].stride.factor), Word(panels.depth), Word(panels.lanes), left,
-                               Word(paired ? 2 : 1)});
-        });
-      }
-      first += chunk;
+    for (const Panels& panels : emit_.plan.panels) {
+      auto [begin, end] = ShareOf(Word(panels.blocks()));
+      auto buffer = [&](int number) { return FrameWord(layout_.Buffer(number), emit_.types.pointer); };
+      EmitPacking(emit_, builder_, panels, packed, buffer, begin, end);
     }
-  }
-
-  // void(ptr to, word to_stride, ptr from, word depth_stride, word unit_stride, word depth, word lanes, word valid,
-  //      word lane_stride):
-  // to[k * to_stride + l * lane_stride] = l < valid ? from[k * depth_stride + l * unit_stride] : 0, rounded to the
-  // storage
-  llvm::Function* PackColumn(Storage storage) {
-    llvm::Function*& function = pack_columns_[storage];
-    if (function != nullptr) return function;
-    const EmitTypes& types = emit_.types;
-    function = emit_.NewFunction("pack_column",
-                                 {types.pointer, types.size, types.pointer, types.size, types.size, types.size,
-                                  types.size, types.size, types.size},
-                                 true);
-    llvm::IRBuilder<> builder(llvm::BasicBlock::Create(types.context, "entry", function));
-    LaneBuilder scalar(builder, emit_.Shape(1));
-    llvm::Type* stored = types.Stored(storage);
-    auto arg = [&](int i) { return function->getArg(static_cast<unsigned>(i)); };
-    EmitLoop(builder, types.Word(0), arg(6), types.Word(1), [&](Value* lane) {
-      Value* valid = builder.CreateICmpSLT(lane, arg(7));
-      Value* lane_offset = builder.CreateSelect(valid, builder.CreateMul(lane, arg(4)), types.Word(0));
-      Value* zero = llvm::Constant::getNullValue(stored);
-      Value* to_lane = builder.CreateGEP(stored, arg(0), builder.CreateMul(lane, arg(8)));
-      EmitIf(builder, valid, [&] {
-        EmitLoop(builder, types.Word(0), arg(5), types.Word(1), [&](Value* k) {
-          Value* from =
-              builder.CreateGEP(types.real, arg(2), builder.CreateAdd(builder.CreateMul(k, arg(3)), lane_offset));
-          Value* to = builder.CreateGEP(stored, to_lane, builder.CreateMul(k, arg(1)));
-          EmitVectorStore(scalar, builder.CreateLoad(types.real, from), to, types.Word(1), Size{}, 0, storage);
-        });
-      });
-      EmitIf(builder, builder.CreateNot(valid), [&] {
-        EmitLoop(builder, types.Word(0), arg(5), types.Word(1), [&](Value* k) {
-          Value* to = builder.CreateGEP(stored, to_lane, builder.CreateMul(k, arg(1)));
-          builder.CreateStore(zero, to);
-        });
-      });
-    });
-    builder.CreateRetVoid();
-    return function;
   }
 
   void EmitWorkspaceBytes() {
@@ -630,7 +555,6 @@ class EntryEmitter {
   Value* frame_ = nullptr;
   bool is_one_row_ = false;  // of the function that is being written: the frame's words are `words_`
   std::map<int, Value*> words_;
-  std::map<Storage, llvm::Function*> pack_columns_;
   std::vector<Value*> chunk_steps_;  // per chunk loop
   std::vector<std::pair<int, Value*>> loops_;
 

@@ -19,6 +19,7 @@ struct EmitModule {
   const Plan& plan;
   EmitTypes types;
   std::map<std::vector<int64_t>, llvm::Function*> tiles;
+  std::map<Storage, llvm::Function*> pack_columns = {};
 
   LaneShape Shape(int width) const {
     return {types.real_bytes, width, plan.machine.fused_multiply_add, plan.machine.half_conversions, plan.math};
@@ -100,7 +101,7 @@ class KernelEmitter {
   void EmitMapRows(Range rows);
   void EmitMapWithProducts();
   void EmitProductRows(const std::vector<Value*>& scratch, Range rows);
-  void EmitProductsOfOneRow(const Indices& outer, Value* row);
+  void EmitProductsOfOneRow(const Indices& outer);
   void EmitProducts(const std::vector<Value*>& scratch, const Indices& outer, Value* row, Value* count, Value* block);
   void EmitReduce();
   void EmitReduceRows(Range rows);

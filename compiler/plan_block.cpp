@@ -30,8 +30,6 @@ using ir::Shape;
 using Kind = LaneInstruction::Kind;
 
 constexpr int64_t kProductDepth = 256;    // terms of a long sum whose panels fit the second-level cache
-constexpr int64_t kChunkBytes = 262144;   // of what a chunk of steps hands on: a part of the second-level cache
-constexpr int64_t kChunkRows = 128;       // fewest rows that share one reading of the weights
 constexpr int kSideBySide = 4;            // sums of one row that hide each other's latency
 constexpr int64_t kReduceBytes = 131072;  // of the terms that are summed at a time: a part of the second-level cache
 constexpr int kReduceVectors = 8;         // vectors summed side by side, so that a row is read by whole cache lines
@@ -794,7 +792,7 @@ Statement BlockPlanner::PlanScanStatement(NodeId id, const ChunkChoice& choice) 
         chunks.step_rows = Size{1, kernel.step_rows.axes};
     }
   }
-  int64_t row_bytes = 1;
+  int64_t row_bytes = 0;
   for (int ring : chunks.rings) {
     Buffer& buffer = entry.buffers[ring];
     row_bytes += buffer.size.factor * context_.plan->BytesOf(buffer);
@@ -804,8 +802,7 @@ Statement BlockPlanner::PlanScanStatement(NodeId id, const ChunkChoice& choice) 
   }
   const bool sums =
       std::ranges::any_of(choice.after, [&](int k) { return entry.kernels[drafts_[k].added].sums_steps; });
-  chunks.rows = std::min(context_.plan->choices.chunk_rows,
-                         std::max(kChunkBytes / row_bytes, sums ? 2 * kProductDepth : kChunkRows));
+  chunks.rows = std::min(context_.plan->choices.chunk_rows, RowsOfChunk(row_bytes, sums));
   entry.chunks.push_back(std::move(chunks));
   loop.chunk = number;
   ChunkLoop statement{.chunk = number, .body = {}};

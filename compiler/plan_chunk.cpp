@@ -189,4 +189,9 @@ std::vector<ChunkChoice> ChooseChunks(const std::vector<PhasedKernel>& kernels, 
   return Chooser(kernels, scans, buffers).Run();
 }
 
+int64_t RowsOfChunk(int64_t row_bytes, bool sums_steps) {
+  constexpr int64_t kBytes = 262144, kFewest = 128, kFewestSummed = 512;
+  return std::max(kBytes / std::max<int64_t>(row_bytes, 1), sums_steps ? kFewestSummed : kFewest);
+}
+
 }  // namespace recurve

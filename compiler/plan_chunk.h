@@ -12,6 +12,7 @@
 #ifndef RECURVE_COMPILER_PLAN_CHUNK_H_
 #define RECURVE_COMPILER_PLAN_CHUNK_H_
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -46,6 +47,10 @@ struct ChunkChoice {
 // with `sums_steps`.
 std::vector<ChunkChoice> ChooseChunks(const std::vector<PhasedKernel>& kernels, const std::vector<ChunkScan>& scans,
                                       const std::vector<Buffer>& buffers);
+
+// How many rows (steps times batch) a chunk has: as many as keep in the second-level cache what its kernels hand on,
+// `row_bytes` a row; but enough to share one reading of the weights and, where gradients are summed, one visit of them.
+int64_t RowsOfChunk(int64_t row_bytes, bool sums_steps);
 
 }  // namespace recurve
 

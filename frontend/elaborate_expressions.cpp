@@ -284,8 +284,8 @@ std::vector<TermId> Elaborator::EvaluateCall(const Expr& expr) {
   }
   std::vector<TermId> args;
   for (const Expr& child : expr.children) args.push_back(Evaluate(child));
-  if (SequenceFunction function = FindSequenceFunction(expr.text); function != nullptr && args.size() == 1) {
-    return {(this->*function)(args[0], expr.range)};
+  if (const SequenceFunction* function = FindSequenceFunction(expr.text); function != nullptr && args.size() == 1) {
+    return {(this->*function->make)(args[0], expr.range)};
   }
   const Builtin* builtin = FindBuiltin(expr.text, expr.children.size());
   if (builtin == nullptr) {
@@ -365,8 +365,8 @@ void Elaborator::ReportUnknownFunction(const Expr& expr) {
                      fmt::format("`{0}` is a cell; `scan {0} over ...` in a model runs it", expr.text));
   } else {
     std::vector<std::string> names = shared_.index.FunctionNames();
-    names.insert(names.end(), {"split", "eye", "step", "length", "random", "random_once", "sum_over_steps",
-                               "max_over_steps", "last", "mask"});
+    names.insert(names.end(), {"split", "eye"});
+    for (const SequenceFunction& function : SequenceFunctions()) names.emplace_back(function.name);
     reporter_.Report(Kind::kUnknownName, name,
                      fmt::format("no function is called `{}`{}", expr.text, DidYouMean(expr.text, names)));
   }

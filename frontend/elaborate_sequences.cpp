@@ -3,7 +3,7 @@
 
 #include <fmt/format.h>
 
-#include <iterator>
+#include <algorithm>
 
 #include "frontend/elaborator.h"
 
@@ -15,12 +15,8 @@ constexpr double kLowest = -1e30;
 
 }  // namespace
 
-Elaborator::SequenceFunction Elaborator::FindSequenceFunction(std::string_view name) {
-  struct Row {
-    std::string_view name;
-    SequenceFunction function;
-  };
-  static constexpr Row kRows[] = {
+std::span<const Elaborator::SequenceFunction> Elaborator::SequenceFunctions() {
+  static constexpr SequenceFunction kRows[] = {
       {"step", &Elaborator::Step},
       {"length", &Elaborator::Length},
       {"random", &Elaborator::Random},
@@ -30,8 +26,13 @@ Elaborator::SequenceFunction Elaborator::FindSequenceFunction(std::string_view n
       {"last", &Elaborator::Last},
       {"mask", &Elaborator::Mask},
   };
-  auto row = std::ranges::find(kRows, name, &Row::name);
-  return row == std::end(kRows) ? nullptr : row->function;
+  return kRows;
+}
+
+const Elaborator::SequenceFunction* Elaborator::FindSequenceFunction(std::string_view name) {
+  const std::span<const SequenceFunction> rows = SequenceFunctions();
+  auto row = std::ranges::find(rows, name, &SequenceFunction::name);
+  return row == rows.end() ? nullptr : &*row;
 }
 
 TypedAxis& Elaborator::AxisOf(const std::string& time) {

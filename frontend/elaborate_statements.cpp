@@ -223,10 +223,8 @@ void Elaborator::ReportUnused() {
 
 // Whether anything random is in the definition or in a cell that it scans.
 bool Elaborator::AsksForSeed() const {
-  auto is_random = [](const Term& term) { return term.op == ir::Op::kRandom; };
-  return std::ranges::any_of(result_.terms, is_random) ||
-         std::ranges::any_of(result_.instances, [&](const TypedInstance& instance) {
-           return std::ranges::any_of(instance.cell->terms, is_random);
+  return result_.IsRandom() || std::ranges::any_of(result_.instances, [](const TypedInstance& instance) {
+           return instance.cell->IsRandom();
          });
 }
 

@@ -13,6 +13,7 @@
 #include <map>
 #include <memory>
 #include <set>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -142,8 +143,12 @@ class Elaborator {
   TermId EvaluateDelay(const Expr& expr, TermId value, int64_t steps);
 
   // Sequences. elaborate_sequences.cpp
-  using SequenceFunction = TermId (Elaborator::*)(TermId a, const Range& range);
-  static SequenceFunction FindSequenceFunction(std::string_view name);
+  struct SequenceFunction {
+    std::string_view name;
+    TermId (Elaborator::*make)(TermId a, const Range& range);
+  };
+  static std::span<const SequenceFunction> SequenceFunctions();
+  static const SequenceFunction* FindSequenceFunction(std::string_view name);  // or null
   TypedAxis& AxisOf(const std::string& time);
   bool HasSteps(TermId a, const Range& range);
   bool IsOfOneStep(TermId a, const Range& range, std::string_view what);

@@ -301,7 +301,7 @@ class Builder {
     ir::Expr Add(const std::string& name, ir::Role role, ir::Expr operand, int drop) {
       operands.push_back(operand);
       ir::Shape shape(operand.shape().begin() + drop, operand.shape().end());
-      return body->AddInput(names(name), role, std::move(shape));
+      return body->AddInput(UniqueName(name), role, std::move(shape));
     }
     ir::Expr AddElement(const std::string& name, ir::Expr sequence) {
       ++sequences;
@@ -314,7 +314,7 @@ class Builder {
     int sequences = 0;
 
    private:
-    std::string names(const std::string& name) {
+    std::string UniqueName(const std::string& name) const {
       std::string unique = name;
       for (int number = 2; body->FindInput(unique) >= 0; ++number) unique = name + std::to_string(number);
       return unique;
@@ -326,7 +326,7 @@ class Builder {
     Step step;
     step.body->name = cell.name;
     TermLowering terms(*step.body, cell, numbers_);
-    const bool random = std::ranges::any_of(cell.terms, [](const Term& term) { return term.op == ir::Op::kRandom; });
+    const bool random = cell.IsRandom();
     const TypedAxis* axis = cell.FindAxis("");
     const bool counts = axis != nullptr && axis->steps != kNoTerm;
     const int states = static_cast<int>(cell.states.size());

@@ -142,6 +142,10 @@ struct TypedDefinition {
   std::vector<TypedScan> scans;
   std::vector<TypedAxis> axes;
 
+  // Whether it asks for random numbers itself; cells that it scans are not looked at.
+  bool IsRandom() const {
+    return std::ranges::any_of(terms, [](const Term& term) { return term.op == ir::Op::kRandom; });
+  }
   // Null if nothing was asked or said of it.
   const TypedAxis* FindAxis(std::string_view time) const {
     auto found = std::ranges::find(axes, time, &TypedAxis::name);

@@ -57,6 +57,9 @@ enum recurve_slot_kind {
 /* A size: >= 0 is a constant, -1 - k is axis k of the program. */
 typedef int64_t recurve_dim;
 
+/* The classes of an index that is a number and counts none: a seed, the length of a sequence. */
+#define RECURVE_ANY_INDEX ((int64_t)1 << 24)
+
 struct recurve_slot {
   const char* name; /* "x", "W", "h0", "hT", "y_adj", ... */
   int32_t kind;     /* enum recurve_slot_kind */

@@ -15,9 +15,7 @@ std::span<const recurve_slot> Slots(const recurve_entry& entry) {
   return {entry.slots, static_cast<size_t>(entry.slot_count)};
 }
 
-// An integer that counts no classes: a seed, a length.
-constexpr int64_t kAnyNumber = int64_t{1} << 24;
-bool IsNumber(const recurve_slot& slot) { return slot.is_index != 0 && slot.classes == kAnyNumber; }
+bool IsNumber(const recurve_slot& slot) { return slot.is_index != 0 && slot.classes == RECURVE_ANY_INDEX; }
 
 }  // namespace
 
@@ -111,7 +109,7 @@ std::expected<void, Error> SequenceModel::CarryStates(Session& session) const {
 
 std::expected<void, Error> SequenceModel::SetSeed(Session& session, uint64_t number) const {
   if (seed.empty()) return {};
-  const double value = static_cast<double>(number % static_cast<uint64_t>(kAnyNumber));
+  const double value = static_cast<double>(number % static_cast<uint64_t>(RECURVE_ANY_INDEX));
   return session.Set(seed, std::span(&value, 1));
 }
 

@@ -1,0 +1,219 @@
+// compiler/emit_map.cpp: Map kernels: products, then a lane program on their sums.
+//
+// Products of many rows go through memory that stays in the first-level cache: register tiles write their sums there,
+// the lane program reads them. The sums of a single row stay in registers.
+
+#include <algorithm>
+
+#include "compiler/emit_kernel.h"
+
+namespace recurve {
+
+// A lane program row by row; threads share the rows.
+void KernelEmitter::EmitMap() {
+  if (!kernel_.products.empty()) return EmitMapWithProducts();
+  EmitOwnRows(kernel_.rows.size() - 1, [&](Range rows) { EmitMapRows(SplitAmongThreads(rows)); });
+}
+
+void KernelEmitter::EmitMapRows(Range rows) {
+  const int lanes = kernel_.lanes, full = Units() / lanes, tail = Units() % lanes;
+  Indices indices;
+  EmitRowNest(indices, [&] {
+    EmitLoop(builder_, rows.begin, rows.end, Word(1), [&](Value* r) {
+      indices.push_back(r);
+      Row row = BeginRow(indices);
+      auto run = [&](int valid, Value* unit) {
+        LaneBuilder builder(builder_, emit_.Shape(WidthOf(valid)));
+        RunStores(builder, row, unit, valid, RunProgram(builder, row, unit, valid, nullptr));
+      };
+      if (full == 1) run(lanes, Word(0));
+      if (full > 1)
+        EmitLoop(builder_, Word(0), Word(int64_t{full} * lanes), Word(lanes), [&](Value* unit) { run(lanes, unit); });
+      if (tail > 0) run(tail, Word(int64_t{full} * lanes));
+      indices.pop_back();
+    });
+  });
+}
+
+// For a block of rows and a block of units: products into scratch, then the lane program row by row. Threads share the
+// blocks of units, or the rows where there are fewer blocks than threads.
+void KernelEmitter::EmitMapWithProducts() {
+  if (HasOneRow()) {
+    Indices outer;
+    EmitRowNest(outer, [&] { EmitProductsOfOneRow(outer); });
+    return;
+  }
+  std::vector<Value*> scratch;
+  for (const MapProduct& product : kernel_.products) {
+    int columns = emit_.plan.panels[product.panels].columns();
+    scratch.push_back(Scratch(int64_t{kernel_.block_rows} * columns * kernel_.lanes));
+  }
+  EmitOwnRows(kernel_.rows.size() - 1, [&](Range rows) { EmitProductRows(scratch, rows); });
+}
+
+void KernelEmitter::EmitProductRows(const std::vector<Value*>& scratch, Range rows) {
+  const int lanes = kernel_.lanes, vectors = kernel_.vectors, units = Units();
+  const int full_vectors = units / lanes, tail = units % lanes;
+  const int blocks = (units + lanes * vectors - 1) / (lanes * vectors);
+  Value* threads = Threads();
+  Value* thread = Thread();
+  Value* by_blocks = builder_.CreateICmpSGE(Word(blocks), threads);
+  Range of_blocks = Split(Word(blocks), threads, thread), of_rows = SplitAmongThreads(rows);
+  Value* block_begin = builder_.CreateSelect(by_blocks, of_blocks.begin, Word(0));
+  Value* block_end = builder_.CreateSelect(by_blocks, of_blocks.end, Word(blocks));
+  Value* row_begin = builder_.CreateSelect(by_blocks, rows.begin, of_rows.begin);
+  Value* row_end = builder_.CreateSelect(by_blocks, rows.end, of_rows.end);
+
+  // The fewest blocks of rows, as even as possible: 65 rows are 33 + 32 and not 64 + 1.
+  Value* own_rows = builder_.CreateSub(row_end, row_begin);
+  Value* row_blocks =
+      builder_.CreateUDiv(builder_.CreateAdd(own_rows, Word(kernel_.block_rows - 1)), Word(kernel_.block_rows));
+  row_blocks = builder_.CreateSelect(builder_.CreateICmpEQ(row_blocks, Word(0)), Word(1), row_blocks);
+  Value* step = builder_.CreateUDiv(builder_.CreateAdd(own_rows, builder_.CreateSub(row_blocks, Word(1))), row_blocks);
+
+  // In every other step the blocks in reverse.
+  Value* backwards = nullptr;
+  if (kernel_.alternates) backwards = builder_.CreateTrunc(innermost_loop_, builder_.getInt1Ty());
+  Value* last_block = builder_.CreateSub(builder_.CreateAdd(block_begin, block_end), Word(1));
+
+  Indices outer;
+  EmitRowNest(outer, [&] {
+    EmitLoop(builder_, row_begin, row_end, step, [&](Value* row) {
+      Value* count = Minimum(step, builder_.CreateSub(row_end, row));
+      EmitLoop(builder_, block_begin, block_end, Word(1), [&](Value* block) {
+        if (backwards != nullptr) {
+          block = builder_.CreateSelect(backwards, builder_.CreateSub(last_block, block), block);
+        }
+        EmitProducts(scratch, outer, row, count, block);
+        Value* first_vector = builder_.CreateMul(block, Word(vectors));
+        Value* last_vector = Minimum(builder_.CreateAdd(first_vector, Word(vectors)), Word(full_vectors));
+        EmitLoop(builder_, Word(0), count, Word(1), [&](Value* r) {
+          Indices indices = outer;
+          indices.push_back(builder_.CreateAdd(row, r));
+          Row at = BeginRow(indices);
+          auto run = [&](int valid, Value* vector) {
+            LaneBuilder builder(builder_, emit_.Shape(WidthOf(valid)));
+            Value* unit = builder_.CreateMul(vector, Word(lanes));
+            auto sum = [&](LaneBuilder& narrow, const LaneInstruction& instruction) -> Value* {
+              int columns = emit_.plan.panels[kernel_.products[instruction.product].panels].columns();
+              Value* column = builder_.CreateAdd(builder_.CreateSub(vector, first_vector),
+                                                 Word(int64_t{instruction.group} * vectors));
+              Value* offset =
+                  builder_.CreateMul(builder_.CreateAdd(builder_.CreateMul(r, Word(columns)), column), Word(lanes));
+              Value* address = builder_.CreateGEP(emit_.types.real, scratch[instruction.product], offset);
+              return EmitVectorLoad(narrow, address, Word(1), Size{});
+            };
+            RunStores(builder, at, unit, valid, RunProgram(builder, at, unit, valid, sum));
+          };
+          if (full_vectors > 0) {
+            EmitLoop(builder_, first_vector, last_vector, Word(1), [&](Value* vector) { run(lanes, vector); });
+          }
+          if (tail == 0) return;
+          EmitIf(builder_, builder_.CreateICmpEQ(block, Word(blocks - 1)), [&] { run(tail, Word(full_vectors)); });
+        });
+      });
+    });
+  });
+}
+
+KernelEmitter::PanelOperands KernelEmitter::OperandsOf(const MapProduct& product, const Indices& outer, Value* row,
+                                                       Value* block) {
+  const Panels& panels = emit_.plan.panels[product.panels];
+  Indices indices = outer;
+  indices.push_back(row);
+  const Size& row_stride = product.left.axes[product.left.axes.size() - 2].stride;
+  const Size& depth_stride = product.left.axes.back().stride;
+  PanelOperands operands{.left = At(product.left, indices),
+                         .row_stride = frame_->SizeValue(row_stride),
+                         .depth_stride = frame_->SizeValue(depth_stride),
+                         .constant_depth_stride = {},
+                         .panels = nullptr};
+  if (depth_stride.axes.empty()) operands.constant_depth_stride = depth_stride.factor;
+  Value* first_panel = builder_.CreateGEP(builder_.getInt8Ty(), frame_->Packed(), Word(panels.offset_bytes));
+  operands.panels = builder_.CreateGEP(emit_.types.Stored(panels.format.storage), first_panel,
+                                       builder_.CreateMul(block, Word(panels.block_elements())));
+  return operands;
+}
+
+void KernelEmitter::EmitProducts(const std::vector<Value*>& scratch, const Indices& outer, Value* row, Value* count,
+                                 Value* block) {
+  for (size_t i = 0; i < kernel_.products.size(); ++i) {
+    const MapProduct& product = kernel_.products[i];
+    const Panels& panels = emit_.plan.panels[product.panels];
+    const PanelOperands operands = OperandsOf(product, outer, row, block);
+    int column = 0;
+    for (int chunk : panels.chunks) {
+      Value* panel = builder_.CreateGEP(emit_.types.Stored(panels.format.storage), operands.panels,
+                                        Word(panels.depth * column * panels.lanes));
+      Value* sums = builder_.CreateGEP(emit_.types.real, scratch[i], Word(int64_t{column} * panels.lanes));
+      builder_.CreateCall(TileRows(emit_, chunk, panels.lanes, kernel_.tile_rows, operands.constant_depth_stride,
+                                   StorageOf(product.left), panels.format),
+                          {operands.left, operands.row_stride, operands.depth_stride, panel, Word(panels.depth), sums,
+                           Word(int64_t{panels.columns()} * panels.lanes), count});
+      column += chunk;
+    }
+  }
+}
+
+bool KernelEmitter::HasOneRow() {
+  return kernel_.chunk < 0 && std::ranges::all_of(
+                                  kernel_.rows,
+                                  [&](const Size& size) {
+                                    auto* known = llvm::dyn_cast<llvm::ConstantInt>(frame_->SizeValue(size));
+                                    return known != nullptr && known->isOne();
+                                  });
+}
+
+// The sums of a block of units never leave the registers.
+void KernelEmitter::EmitProductsOfOneRow(const Indices& outer) {
+  const int lanes = kernel_.lanes, vectors = kernel_.vectors, units = Units();
+  const int full = units / lanes, tail = units % lanes;
+  Indices indices = outer;
+  indices.push_back(Word(0));
+  const Row at = BeginRow(indices);
+  auto emit_block = [&](Value* block, int full_vectors, int valid) {
+    std::vector<std::vector<Value*>> sums;  // per product: [group][vector]
+    for (const MapProduct& product : kernel_.products) {
+      const Panels& panels = emit_.plan.panels[product.panels];
+      const PanelOperands operands = OperandsOf(product, outer, Word(0), block);
+      std::vector<Value*> columns;
+      for (int chunk : panels.chunks) {
+        Value* panel = builder_.CreateGEP(emit_.types.Stored(panels.format.storage), operands.panels,
+                                          Word(panels.depth * static_cast<int64_t>(columns.size()) * panels.lanes));
+        const std::vector<Value*> of_chunk =
+            EmitTileSums(emit_, builder_, {operands.left}, operands.depth_stride, StorageOf(product.left), panel,
+                         Word(panels.depth), chunk, panels.lanes, panels.format);
+        columns.insert(columns.end(), of_chunk.begin(), of_chunk.end());
+      }
+      sums.push_back(std::move(columns));
+    }
+    Value* first_vector = builder_.CreateMul(block, Word(vectors));
+    for (int v = 0; v < full_vectors + (valid > 0 ? 1 : 0); ++v) {
+      const int count = v < full_vectors ? lanes : valid;
+      LaneBuilder builder(builder_, emit_.Shape(WidthOf(count)));
+      Value* unit = builder_.CreateMul(builder_.CreateAdd(first_vector, Word(v)), Word(lanes));
+      auto sum = [&](LaneBuilder& narrow, const LaneInstruction& instruction) -> Value* {
+        return narrow.FirstOf(sums[instruction.product][instruction.group * vectors + v]);
+      };
+      RunStores(builder, at, unit, count, RunProgram(builder, at, unit, count, sum));
+    }
+  };
+  // Whole blocks, then the one that is cut short; threads share them.
+  const int whole = full / vectors;
+  const bool has_rest = units % (lanes * vectors) > 0;
+  const Range own = Split(Word(whole + (has_rest ? 1 : 0)), Threads(), Thread());
+  Value* end = Minimum(own.end, Word(whole));
+  Value* last = builder_.CreateSub(builder_.CreateAdd(own.begin, end), Word(1));
+  EmitLoop(builder_, own.begin, end, Word(1), [&](Value* block) {
+    if (kernel_.alternates) {
+      Value* backwards = builder_.CreateTrunc(innermost_loop_, builder_.getInt1Ty());
+      block = builder_.CreateSelect(backwards, builder_.CreateSub(last, block), block);
+    }
+    emit_block(block, vectors, 0);
+  });
+  if (!has_rest) return;
+  EmitIf(builder_, builder_.CreateICmpSGT(own.end, Word(whole)),
+         [&] { emit_block(Word(whole), full % vectors, tail); });
+}
+
+}  // namespace recurve
