@@ -36,11 +36,7 @@ Value* EmitChunkSteps(llvm::IRBuilder<>& builder, const EmitTypes& types, const 
   return builder.CreateSelect(builder.CreateICmpULT(steps, all), steps, all);
 }
 
-// Regions of like sizes would begin at like places of their pages, and the same element of each would fall on the same
-// few lines of the first-level cache. So many lines (odd, so that they soon cover a page) come between two regions.
-constexpr int64_t kStaggerLines = 5;
-
-// Where regions of one memory begin: each is aligned, and has its guard before and after.
+// Where regions of one memory begin (plan.h says how they lie).
 class Regions {
  public:
   Regions(llvm::IRBuilder<>& builder, const EmitTypes& types, SizeFunction size)
@@ -54,7 +50,7 @@ class Regions {
     Value* end = builder_.CreateAdd(builder_.CreateAdd(start, size), guard);
     end_ = builder_.CreateAnd(builder_.CreateAdd(end, types_.Word(RECURVE_ALIGNMENT - 1)),
                               types_.Word(-RECURVE_ALIGNMENT));
-    end_ = builder_.CreateAdd(end_, types_.Word(kStaggerLines * RECURVE_ALIGNMENT));
+    end_ = builder_.CreateAdd(end_, types_.Word(kRegionGapBytes));
     return start;
   }
   Value* Bytes() const { return end_; }
@@ -65,11 +61,6 @@ class Regions {
   SizeFunction size_;
   Value* end_;
 };
-
-// Whether the buffer has a place in the workspace, always or in case its slot is null.
-bool NeedsWorkspace(const Buffer& buffer) {
-  return buffer.place == Place::kWorkspace || buffer.zero_if_null || buffer.spare_if_null;
-}
 
 // Code around kernels runs once a call or a step. Where its size is no matter LLVM shall translate it quickly and not
 // look for a better form: that is a fifth of the time that a compilation takes.
@@ -252,7 +243,7 @@ class EntryEmitter {
     for (size_t i = 0; i < entry_.buffers.size(); ++i) {
       const Buffer& buffer = entry_.buffers[i];
       Value* address = nullptr;
-      if (NeedsWorkspace(buffer))
+      if (buffer.needs_workspace())
         address = builder_.CreateGEP(byte, workspace, regions.Add(buffer, emit_.plan.BytesOf(buffer)));
       if (buffer.place == Place::kPacked) {
         address = builder_.CreateGEP(byte, packed, Word(buffer.packed_offset_bytes));
@@ -260,7 +251,7 @@ class EntryEmitter {
         address = tape[buffer.tape_region];
       } else if (buffer.place == Place::kSlot) {
         Value* given = LoadSlot(buffer.slot, emit_.types.pointer);
-        if (NeedsWorkspace(buffer)) {
+        if (buffer.needs_workspace()) {
           Value* missing = builder_.CreateICmpEQ(given, llvm::ConstantPointerNull::get(emit_.types.pointer));
           if (buffer.zero_if_null) EmitZeros(missing, address, size(buffer.size));
           given = builder_.CreateSelect(missing, address, given);
@@ -541,7 +532,7 @@ class EntryEmitter {
   void EmitWorkspaceBytes() {
     EmitBytes(emit_, emit_.plan.name + "_" + entry_.name + "_workspace_bytes", entry_.chunks, [&](Regions& regions) {
       for (const Buffer& buffer : entry_.buffers) {
-        if (NeedsWorkspace(buffer)) regions.Add(buffer, emit_.plan.BytesOf(buffer));
+        if (buffer.needs_workspace()) regions.Add(buffer, emit_.plan.BytesOf(buffer));
       }
     });
   }

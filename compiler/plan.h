@@ -96,7 +96,15 @@ struct Buffer {
   Size size;                         // elements
   Size guard{0, {}};  // elements reserved before and after: one time step of a stacked value, so that a carry can
                       // live in the same memory shifted by one step
+
+  // Whether it has a place in the workspace, always or in case its slot is null.
+  bool needs_workspace() const { return place == Place::kWorkspace || zero_if_null || spare_if_null; }
 };
+
+// Regions of workspace and tape begin at multiples of RECURVE_ALIGNMENT and have their guards before and after. Of like
+// sizes they would begin at like places of their pages, and the same element of each would fall on the same few lines
+// of the first-level cache. So many bytes (an odd number of lines, so that they soon cover a page) follow each region.
+inline constexpr int64_t kRegionGapBytes = int64_t{5} * RECURVE_ALIGNMENT;
 
 // `index` times `stride`, where index is loop * 1 + shift; loop -1 is the constant `shift`. A ring keeps index mod 2.
 struct OffsetTerm {

@@ -444,37 +444,19 @@ void PrintJson(const Options& options, const std::vector<EntryResult>& results, 
 }
 
 int Run(const Options& options) {
-  auto numbers = ParseExtents(options.program.definitions);
-  if (!numbers) return Fail(numbers.error());
-  auto source = LoadProgram(options.program.file);
-  if (!source) return source.error();
-  // Numbers of the program's own extents make the graph; the others are sizes of axes.
-  const auto entry = std::ranges::find(source->entries, options.program.entry, &frontend::Entry::name);
-  frontend::Extents extents;
-  std::map<std::string, double> axes;
-  for (const auto& [name, number] : *numbers) {
-    const bool is_extent =
-        entry != source->entries.end() && std::ranges::find(entry->extents, name) != entry->extents.end();
-    if (is_extent) {
-      extents[name] = number;
-    } else {
-      axes[name] = static_cast<double>(number);
-    }
+  auto sized = LoadSizedGraph(options.program);
+  if (!sized) return sized.error();
+  const ir::Graph& graph = sized->graph;
+  std::map<std::string, double>& axes = sized->axes;
+  for (const std::string& axis : ir::SymbolicAxes(graph)) {
+    axes.emplace(axis, static_cast<double>(axis == "B" ? kBatch : kSteps));
   }
-  auto graph = LoadGraph(options.program, extents);
-  if (!graph) return graph.error();
-  const std::vector<std::string> known = ir::SymbolicAxes(*graph);
-  for (const auto& [name, size] : axes) {
-    if (std::ranges::find(known, name) != known.end()) continue;
-    return Fail({fmt::format("`{}` has neither an extent nor an axis `{}`", options.program.entry, name)});
-  }
-  for (const std::string& axis : known) axes.emplace(axis, static_cast<double>(axis == "B" ? kBatch : kSteps));
 
   CompileOptions compile = options.compile;
-  compile.extents = extents;
-  auto plan = PlanProgram(*graph, compile);
+  compile.extents = sized->extents;
+  auto plan = PlanProgram(graph, compile);
   if (!plan) return Fail(plan.error());
-  auto program = CompileToMemory(*graph, compile);
+  auto program = CompileToMemory(graph, compile);
   if (!program) return Fail(program.error());
   auto target = MakeTarget(compile.target);
   if (!target) return Fail(target.error());

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 
 #include "runtime/file.h"
@@ -41,6 +42,12 @@ void AddMath(CLI::App& verb, MathAccuracy& math) {
       ->default_str("accurate");
 }
 
+void AddTarget(CLI::App& verb, TargetSpec& target) {
+  verb.add_option("--target", target.triple, "for another machine, e.g. aarch64-linux-gnu")->type_name("TRIPLE");
+  verb.add_option("--cpu", target.cpu, "its processor, e.g. cortex-a72; `native` is this machine's")->type_name("NAME");
+  verb.add_option("--features", target.features, "LLVM's features on top, e.g. +v")->type_name("LIST");
+}
+
 int Fail(const Error& error) {
   fmt::print(stderr, "recurve: {}\n", error.message);
   return kWorldFailed;
@@ -70,19 +77,55 @@ std::expected<frontend::Program, int> LoadProgram(const std::string& file) {
   return *std::move(loaded.program);
 }
 
-std::expected<ir::Graph, int> LoadGraph(const ProgramArguments& arguments, const frontend::Extents& extents) {
-  auto program = LoadProgram(arguments.file);
-  if (!program) return std::unexpected(program.error());
-  frontend::BuildResult built = frontend::Build(*program, arguments.entry, extents);
+namespace {
+
+std::expected<ir::Graph, int> BuildGraph(const frontend::Program& program, const std::string& entry,
+                                         const frontend::Extents& extents) {
+  frontend::BuildResult built = frontend::Build(program, entry, extents);
   fmt::print(stderr, "{}", built.messages);
   if (!built.graph) return std::unexpected(kProgramIsWrong);
   return *std::move(built.graph);
+}
+
+}  // namespace
+
+std::expected<ir::Graph, int> LoadGraph(const ProgramArguments& arguments, const frontend::Extents& extents) {
+  auto program = LoadProgram(arguments.file);
+  if (!program) return std::unexpected(program.error());
+  return BuildGraph(*program, arguments.entry, extents);
 }
 
 std::expected<ir::Graph, int> LoadGraph(const ProgramArguments& arguments) {
   auto extents = ParseExtents(arguments.definitions);
   if (!extents) return std::unexpected(Fail(extents.error()));
   return LoadGraph(arguments, *extents);
+}
+
+std::expected<SizedGraph, int> LoadSizedGraph(const ProgramArguments& arguments) {
+  auto numbers = ParseExtents(arguments.definitions);
+  if (!numbers) return std::unexpected(Fail(numbers.error()));
+  auto program = LoadProgram(arguments.file);
+  if (!program) return std::unexpected(program.error());
+  const auto entry = std::ranges::find(program->entries, arguments.entry, &frontend::Entry::name);
+  SizedGraph sized;
+  for (const auto& [name, number] : *numbers) {
+    const bool is_extent =
+        entry != program->entries.end() && std::ranges::find(entry->extents, name) != entry->extents.end();
+    if (is_extent) {
+      sized.extents[name] = number;
+    } else {
+      sized.axes[name] = static_cast<double>(number);
+    }
+  }
+  auto graph = BuildGraph(*program, arguments.entry, sized.extents);
+  if (!graph) return std::unexpected(graph.error());
+  sized.graph = *std::move(graph);
+  const std::vector<std::string> known = ir::SymbolicAxes(sized.graph);
+  for (const auto& [name, size] : sized.axes) {
+    if (std::ranges::find(known, name) != known.end()) continue;
+    return std::unexpected(Fail({fmt::format("`{}` has neither an extent nor an axis `{}`", arguments.entry, name)}));
+  }
+  return sized;
 }
 
 }  // namespace recurve::command

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "compiler/interface.h"
+#include "compiler/target.h"
 #include "frontend/frontend.h"
 #include "ir/graph.h"
 #include "runtime/error.h"
@@ -32,6 +33,7 @@ enum ExitCode : int {
 void AddCheck(CLI::App& app, int& exit_code);
 void AddShow(CLI::App& app, int& exit_code);
 void AddGradcheck(CLI::App& app, int& exit_code);
+void AddInfo(CLI::App& app, int& exit_code);
 void AddCompile(CLI::App& app, int& exit_code);
 void AddBench(CLI::App& app, int& exit_code);
 void AddTrain(CLI::App& app, int& exit_code);
@@ -49,6 +51,7 @@ void AddProgramArguments(CLI::App& verb, ProgramArguments& arguments);
 void AddPrecision(CLI::App& verb, Precision& precision);
 void AddStorage(CLI::App& verb, Storage& store);
 void AddMath(CLI::App& verb, MathAccuracy& math);
+void AddTarget(CLI::App& verb, TargetSpec& target);
 
 // A check that a value is one of these words, which help then lists in place of a type.
 void CheckWords(CLI::Option& option, const std::vector<std::string>& words);
@@ -77,6 +80,15 @@ std::expected<frontend::Program, int> LoadProgram(const std::string& file);
 std::expected<ir::Graph, int> LoadGraph(const ProgramArguments& arguments, const frontend::Extents& extents);
 // For the extents of the arguments.
 std::expected<ir::Graph, int> LoadGraph(const ProgramArguments& arguments);
+
+// A graph and sizes for some of its axes.
+struct SizedGraph {
+  ir::Graph graph;
+  frontend::Extents extents;
+  std::map<std::string, double> axes;
+};
+// Likewise, where -D gives numbers to extents of the program and to axes of its graph, e.g. T and B.
+std::expected<SizedGraph, int> LoadSizedGraph(const ProgramArguments& arguments);
 
 }  // namespace recurve::command
 

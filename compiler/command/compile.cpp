@@ -74,12 +74,7 @@ void AddCompile(CLI::App& app, int& exit_code) {
   AddPrecision(*verb, options->compile.precision);
   AddStorage(*verb, options->compile.store);
   AddMath(*verb, options->compile.math);
-  verb->add_option("--target", options->compile.target.triple, "for another machine, e.g. aarch64-linux-gnu")
-      ->type_name("TRIPLE");
-  verb->add_option("--cpu", options->compile.target.cpu, "its processor, e.g. cortex-a72; `native` is this machine's")
-      ->type_name("NAME");
-  verb->add_option("--features", options->compile.target.features, "LLVM's features on top, e.g. +v")
-      ->type_name("LIST");
+  AddTarget(*verb, options->compile.target);
   verb->add_option("--wrt", options->compile.wrt, "inputs whose gradients are wanted; all real ones unless said")
       ->delimiter(',')
       ->type_name("NAMES");
