@@ -17,24 +17,26 @@ void FindVaried(const Graph& graph, const std::vector<bool>& inputs, Activity& a
 void FindActive(const Graph& graph, const std::vector<bool>& seeded, Activity& activity);
 
 void FindVariedInScan(const Node& node, ScanActivity& scan) {
-  const auto& [body, carries, sequences, time, reverse] = node.As<ir::ScanAttr>();
+  const ir::ScanAttr& attr = node.As<ir::ScanAttr>();
+  const ir::Graph& body = *attr.body;
   for (bool grown = true; grown;) {
     grown = false;
-    FindVaried(*body, scan.varied, scan.body);
-    for (int carry = 0; carry < carries; ++carry) {
-      if (scan.varied[carry] || !scan.body.varied[body->outputs()[carry].node]) continue;
+    FindVaried(body, scan.varied, scan.body);
+    for (int carry = 0; carry < attr.carries; ++carry) {
+      if (scan.varied[carry] || !scan.body.varied[body.outputs()[carry].node]) continue;
       scan.varied[carry] = grown = true;
     }
   }
 }
 
 void FindActiveInScan(const Node& node, ScanActivity& scan) {
-  const auto& [body, carries, sequences, time, reverse] = node.As<ir::ScanAttr>();
+  const ir::ScanAttr& attr = node.As<ir::ScanAttr>();
+  const ir::Graph& body = *attr.body;
   for (bool grown = true; grown;) {
     grown = false;
-    FindActive(*body, scan.seeded, scan.body);
-    for (int carry = 0; carry < carries; ++carry) {
-      if (scan.seeded[carry] || !scan.body.active[body->inputs()[carry]]) continue;
+    FindActive(body, scan.seeded, scan.body);
+    for (int carry = 0; carry < attr.carries; ++carry) {
+      if (scan.seeded[carry] || !scan.body.active[body.inputs()[carry]]) continue;
       scan.seeded[carry] = grown = true;
     }
   }

@@ -22,7 +22,9 @@
 #include "compiler/object.h"
 #include "compiler/object_cache.h"
 #include "compiler/plan.h"
+#include "compiler/plan_segment.h"
 #include "compiler/split.h"
+#include "compiler/summary.h"
 #include "compiler/unroll.h"
 #include "frontend/frontend.h"
 
@@ -105,6 +107,41 @@ Plan PlanOf(const ir::Graph& graph, const CompileOptions& options, const Target&
   return plan;
 }
 
+// The plan that keeps to the limit of memory.
+std::expected<Plan, Error> PlanWithin(const ir::Graph& graph, CompileOptions options, const Target& target) {
+  Plan plan = PlanOf(graph, options, target);
+  if (!plan.refused.empty())
+    return std::unexpected(Error{fmt::format("`{}` can't run backward in segments: {}", graph.name, plan.refused)});
+  if (options.memory.bytes == 0) return plan;
+  AxisSizes sizes;
+  for (const auto& [axis, size] : options.memory.sizes) sizes[axis] = static_cast<double>(size);
+  const std::optional<double> stored = TrainingBytes(plan, sizes);
+  if (!stored) {
+    return std::unexpected(Error{fmt::format("a limit of memory needs forward, backward and a size for each axis ({})",
+                                             fmt::join(plan.axes, ", "))});
+  }
+  const auto limit = static_cast<double>(options.memory.bytes);
+  if (*stored <= limit) return plan;
+  auto too_much = [&](const std::string& how) {
+    return std::unexpected(Error{fmt::format("a training step of `{}` takes {:.0f} bytes, more than {}, and {}",
+                                             graph.name, *stored, options.memory.bytes, how)});
+  };
+  options.plan.segment = 1;
+  Plan segmented = PlanOf(graph, options, target);
+  if (!segmented.refused.empty() || !segmented.segments)
+    return too_much("forward can't be computed again in segments: " +
+                    (segmented.refused.empty() ? "there is no scan over time" : segmented.refused));
+  double least = *stored;
+  for (const int64_t segment : SegmentLengths(segmented, sizes)) {
+    options.plan.segment = segment;
+    SetSegment(segment, segmented);
+    const double bytes = *TrainingBytes(segmented, sizes);
+    if (bytes <= limit) return segmented;
+    least = std::min(least, bytes);
+  }
+  return too_much(fmt::format("computing forward again in segments {:.0f} at least", least));
+}
+
 std::expected<Target, Error> TargetOf(const CompileOptions& options) {
   if (options.store != Storage::kSame && options.precision != Precision::kF32) {
     return std::unexpected(Error{fmt::format("{} storage goes with f32 arithmetic, and this is f64",
@@ -120,8 +157,7 @@ struct Compiled {
   ProgramInterface interface;
 };
 
-Compiled CompileModule(const ir::Graph& graph, const CompileOptions& options, const Target& target) {
-  Plan plan = PlanOf(graph, options, target);
+Compiled CompileModule(const Plan& plan, const CompileOptions& options, const Target& target) {
   auto context = std::make_unique<llvm::LLVMContext>();
   std::unique_ptr<llvm::Module> module = Emit(plan, target, *context);
   ProgramInterface interface = InterfaceOf(plan, target.description());
@@ -134,7 +170,9 @@ Compiled CompileModule(const ir::Graph& graph, const CompileOptions& options, co
 std::expected<KeptObject, Error> MakeObject(const ir::Graph& graph, const CompileOptions& options) {
   std::expected<Target, Error> target = TargetOf(options);
   if (!target) return std::unexpected(target.error());
-  Compiled compiled = CompileModule(graph, options, *target);
+  const std::expected<Plan, Error> plan = PlanWithin(graph, options, *target);
+  if (!plan) return std::unexpected(plan.error());
+  Compiled compiled = CompileModule(*plan, options, *target);
   std::expected<std::string, Error> object = ConsumeIntoObjectForHere(*compiled.module, *target);
   if (!object) return std::unexpected(object.error());
   return KeptObject{std::move(compiled.interface.name), *std::move(object)};
@@ -170,7 +208,8 @@ Programs Lower(const ir::Graph& graph, const CompileOptions& options, const Afte
     std::vector<std::string> wrt = options.wrt.empty() ? DifferentiableInputs(graph) : options.wrt;
     programs.adjoint = Vjp(graph, wrt);
     programs.core = RunPasses(programs.adjoint, after);
-    SplitPrograms split = SplitForwardBackward(programs.core, static_cast<int>(graph.outputs().size()));
+    SplitPrograms split = SplitForwardBackward(programs.core, static_cast<int>(graph.outputs().size()),
+                                               options.plan.segment > 0 ? TapePolicy::kRecompute : TapePolicy::kStore);
     programs.forward = std::move(split.forward);
     programs.backward = std::move(split.backward);
   } else {
@@ -205,7 +244,9 @@ std::expected<Artifacts, Error> CompileToObject(const ir::Graph& graph, const Co
                                                 const ArtifactChoice& choice) {
   std::expected<Target, Error> target = TargetOf(options);
   if (!target) return std::unexpected(target.error());
-  Compiled compiled = CompileModule(graph, options, *target);
+  const std::expected<Plan, Error> plan = PlanWithin(graph, options, *target);
+  if (!plan) return std::unexpected(plan.error());
+  Compiled compiled = CompileModule(*plan, options, *target);
   std::expected<std::string, Error> object = CompileObject(*compiled.module, *target);
   if (!object) return std::unexpected(object.error());
   Artifacts artifacts{.object = *std::move(object), .header = CHeader(compiled.interface)};
@@ -222,7 +263,7 @@ std::expected<Artifacts, Error> CompileToObject(const ir::Graph& graph, const Co
 std::expected<Plan, Error> PlanProgram(const ir::Graph& graph, const CompileOptions& options) {
   std::expected<Target, Error> target = TargetOf(options);
   if (!target) return std::unexpected(target.error());
-  return PlanOf(graph, options, *target);
+  return PlanWithin(graph, options, *target);
 }
 
 std::expected<std::string, Error> PlanText(const ir::Graph& graph, const CompileOptions& options) {

@@ -31,15 +31,26 @@ namespace recurve {
 
 struct Plan;
 
+// How much memory a training step may take at these sizes of its axes (and in proportion at others).
+struct MemoryLimit {
+  int64_t bytes = 0;  // of tape and workspace together; 0: as much as it takes
+  std::map<std::string, int64_t, std::less<>> sizes;
+
+  bool operator==(const MemoryLimit&) const = default;
+};
+
 struct CompileOptions {
   Precision precision = Precision::kF32;
-  Storage store = Storage::kSame;                       // of packed weights and tape; in 16 bits with f32 only
-  MathAccuracy math = MathAccuracy::kAccurate;          // of exp, tanh and sigmoid in f32
-  TargetSpec target;                                    // this machine unless said
-  std::vector<std::string> wrt;                         // inputs whose gradients are wanted; empty: all real ones
-  bool gradients = true;                                // false: no tape, no `forward`, no `backward`
-  std::vector<std::string> entries;                     // those wanted besides `pack`; empty: all
-  PlanChoices plan;                                     // how it is computed
+  Storage store = Storage::kSame;               // of packed weights and tape; in 16 bits with f32 only
+  MathAccuracy math = MathAccuracy::kAccurate;  // of exp, tanh and sigmoid in f32
+  TargetSpec target;                            // this machine unless said
+  std::vector<std::string> wrt;                 // inputs whose gradients are wanted; empty: all real ones
+  bool gradients = true;                        // false: no tape, no `forward`, no `backward`
+  std::vector<std::string> entries;             // those wanted besides `pack`; empty: all
+  PlanChoices plan;                             // how it is computed
+  // If storing what backward needs takes more, backward computes forward again in segments (plan_segment.h), the
+  // shortest that fit: the bits of all results are the same. An error if nothing fits.
+  MemoryLimit memory;
   std::map<std::string, int64_t, std::less<>> extents;  // what the graph was built with, for the C header
   bool cache = true;  // programs in memory are kept on disk and found again (object_cache.h)
 };

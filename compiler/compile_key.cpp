@@ -45,8 +45,8 @@ class KeyBuilder {
     AddAll(triple, cpu, features);
   }
   void Add(const PlanChoices& choices) {
-    const auto& [chunk_rows, team] = choices;
-    AddAll(chunk_rows, team);
+    const auto& [chunk_rows, segment, team] = choices;
+    AddAll(chunk_rows, segment, team);
   }
   template <typename T>
   void Add(const std::vector<T>& values) {
@@ -59,9 +59,9 @@ class KeyBuilder {
     for (const auto& [key, value] : values) AddAll(key, value);
   }
   void Add(const CompileOptions& options) {
-    const auto& [precision, store, math, target, wrt, gradients, entries, plan, extents, cache] = options;
+    const auto& [precision, store, math, target, wrt, gradients, entries, plan, memory, extents, cache] = options;
     static_cast<void>(cache);  // where code is kept is no property of it
-    AddAll(precision, store, math, target, wrt, gradients, entries, plan, extents);
+    AddAll(precision, store, math, target, wrt, gradients, entries, plan, memory.bytes, memory.sizes, extents);
   }
   void AddAll(const auto&... values) { (Add(values), ...); }
 

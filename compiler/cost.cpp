@@ -178,6 +178,8 @@ int64_t WeightBytes(const Plan& plan, const Kernel& kernel) {
   return bytes;
 }
 
+Size StepsOf(const TimeLoop& loop) { return loop.only_first ? Size{} : SizeOf(loop.time); }
+
 namespace {
 
 void VisitCalls(const EntryPlan& entry, const std::vector<Statement>& statements, const Size& times,
@@ -188,7 +190,7 @@ void VisitCalls(const EntryPlan& entry, const std::vector<Statement>& statements
     } else if (const auto* rows = std::get_if<RowLoop>(&statement.kind)) {
       for (int kernel : rows->kernels) visit(entry.kernels[kernel], times);
     } else if (const auto* loop = std::get_if<TimeLoop>(&statement.kind)) {
-      VisitCalls(entry, loop->body, times * SizeOf(loop->time), visit);
+      VisitCalls(entry, loop->body, times * StepsOf(*loop), visit);
     } else if (const auto* chunks = std::get_if<ChunkLoop>(&statement.kind)) {
       VisitCalls(entry, chunks->body, times, visit);
     }

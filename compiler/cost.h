@@ -24,6 +24,9 @@ Amount SharedVectors(const Plan& plan, const Kernel& kernel);
 // Bytes of packed weights that one call reads.
 int64_t WeightBytes(const Plan& plan, const Kernel& kernel);
 
+// How often the loop's body runs, at least: the first step of each segment counts once.
+Size StepsOf(const TimeLoop& loop);
+
 // Kernel calls of the statements, each with the number of times that the loops among them run it.
 using CallVisitor = std::function<void(const Kernel& kernel, const Size& times)>;
 void ForEachCall(const EntryPlan& entry, const std::vector<Statement>& statements, const CallVisitor& visit);

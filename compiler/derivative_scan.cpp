@@ -142,7 +142,7 @@ class ScanAdjointBuilder {
       mentioned[id] = placeholders_[id] != kAbsent && used[placeholders_[id]];
       if (mentioned[id]) mentioned_.push_back(id);
     }
-    tape_ = ChooseTape(forward_.graph, mentioned, FreeValues());
+    tape_ = ChooseTape(forward_.graph, mentioned, FreeValues(), std::vector<bool>(forward_.graph.size()));
 
     std::vector<bool> stored(forward_.graph.size());
     for (NodeId id : tape_) stored[id] = true;

@@ -27,13 +27,21 @@ Value* EmitSize(llvm::IRBuilder<>& builder, const EmitTypes& types, const Size& 
   return value;
 }
 
-// The steps of the longest chunk: as many as make the wanted rows, at least one and at most all.
+// The steps of the longest chunk (plan.h says how many), at most all.
 Value* EmitChunkSteps(llvm::IRBuilder<>& builder, const EmitTypes& types, const Chunks& chunks,
                       const std::function<Value*(const std::string&)>& axis) {
-  Value* steps = builder.CreateUDiv(types.Word(chunks.rows), EmitSize(builder, types, chunks.step_rows, axis));
-  steps = builder.CreateSelect(builder.CreateICmpEQ(steps, types.Word(0)), types.Word(1), steps);
+  Value* shortest = builder.CreateUDiv(types.Word(chunks.rows), EmitSize(builder, types, chunks.step_rows, axis));
+  shortest = builder.CreateSelect(builder.CreateICmpEQ(shortest, types.Word(0)), types.Word(1), shortest);
+  Value* steps = builder.CreateMul(shortest, types.Word(chunks.multiple));
   Value* all = axis(chunks.time);
   return builder.CreateSelect(builder.CreateICmpULT(steps, all), steps, all);
+}
+
+// How many chunks there are.
+Value* EmitChunkCount(llvm::IRBuilder<>& builder, const EmitTypes& types, const Chunks& chunks, Value* steps,
+                      const std::function<Value*(const std::string&)>& axis) {
+  Value* full = builder.CreateUDiv(builder.CreateSub(axis(chunks.time), types.Word(1)), steps);
+  return builder.CreateAdd(full, types.Word(1));
 }
 
 // Where regions of one memory begin (plan.h says how they lie).
@@ -179,6 +187,7 @@ class EntryEmitter {
     const EntryTeam& team = entry_.team;
     Value* gain = rules.Saved(team.units);
     for (const TimeLoop* loop : OutermostLoops(entry_.statements)) {
+      if (loop->only_first) continue;
       const TeamRule& step = loop->team->units;
       Value* of_step = builder.CreateSub(rules.Saved(step), rules.Cycles(step.overhead_cycles));
       Value* of_loop = builder.CreateMul(of_step, EmitSize(builder, types, SizeOf(loop->time), axis));
@@ -217,14 +226,14 @@ class EntryEmitter {
       axes[emit_.plan.axes[i]] = is_one ? Word(1) : LoadSlot(static_cast<int>(i), emit_.types.size);
       SetFrame(static_cast<int>(i), axes[emit_.plan.axes[i]]);
     }
+    const auto known = [&](const std::string& axis) { return axes.at(axis); };
     for (const Chunks& chunks : entry_.chunks) {
-      axes[chunks.axis] =
-          EmitChunkSteps(builder_, emit_.types, chunks, [&](const std::string& axis) { return axes.at(axis); });
+      axes[chunks.axis] = EmitChunkSteps(builder_, emit_.types, chunks, known);
       chunk_steps_.push_back(axes[chunks.axis]);
+      if (chunks.count.empty()) continue;
+      axes[chunks.count] = EmitChunkCount(builder_, emit_.types, chunks, axes[chunks.axis], known);
     }
-    auto size = [&](const Size& elements) {
-      return EmitSize(builder_, emit_.types, elements, [&](const std::string& axis) { return axes.at(axis); });
-    };
+    auto size = [&](const Size& elements) { return EmitSize(builder_, emit_.types, elements, known); };
     FillTeam();
     Value* packed = LoadSlot(SlotOfKind(RECURVE_SLOT_PACKED), emit_.types.pointer);
     SetFrame(layout_.Packed(), packed);
@@ -440,7 +449,9 @@ class EntryEmitter {
       begin = FrameWord(layout_.ChunkBegin(loop.chunk), emit_.types.size);
       steps = FrameWord(layout_.ChunkEnd(loop.chunk), emit_.types.size);
     }
-    if (loop.reverse) {
+    if (loop.only_first) {
+      body(loop.reverse ? builder_.CreateSub(steps, Word(1)) : begin);
+    } else if (loop.reverse) {
       EmitReverseLoop(builder_, begin, steps, body);
     } else {
       EmitLoop(builder_, begin, steps, Word(1), body);
@@ -489,31 +500,42 @@ class EntryEmitter {
 
   // Chunks in the order of the scan. They begin at multiples of their length whatever the direction, so that sums are
   // grouped alike however many steps of padding stand at the end. A buffer that holds one chunk is addressed as if it
-  // held them all: its address in the frame moves against the steps.
+  // held them all: its address in the frame moves against the steps. One with a value for each chunk moves with them.
   void EmitChunkLoop(const ChunkLoop& loop) {
     const Chunks& chunks = entry_.chunks[loop.chunk];
-    Value* steps = FrameWord(layout_.Axis(chunks.time), emit_.types.size);
+    const auto axis = [&](const std::string& name) { return FrameWord(layout_.Axis(name), emit_.types.size); };
+    Value* first = Word(0);
+    Value* end = axis(chunks.time);
+    if (chunks.outer >= 0) {
+      first = FrameWord(layout_.ChunkBegin(chunks.outer), emit_.types.size);
+      end = FrameWord(layout_.ChunkEnd(chunks.outer), emit_.types.size);
+    }
     Value* longest = chunk_steps_[loop.chunk];
-    std::vector<Value*> bases;
-    for (int ring : chunks.rings) bases.push_back(FrameWord(layout_.Buffer(ring), emit_.types.pointer));
+    std::map<int, Value*> bases;
+    for (const std::vector<int>* buffers : {&chunks.rings, &chunks.checkpoints}) {
+      for (int buffer : *buffers) bases[buffer] = FrameWord(layout_.Buffer(buffer), emit_.types.pointer);
+    }
+    auto move = [&](int buffer, const std::string& axis_of_chunks, Value* by) {
+      Size one = entry_.buffers[buffer].size;
+      std::erase(one.axes, axis_of_chunks);
+      Value* offset = builder_.CreateMul(by, EmitSize(builder_, emit_.types, one, axis));
+      SetFrame(layout_.Buffer(buffer), builder_.CreateGEP(emit_.types.real, bases.at(buffer), offset));
+    };
+    Value* steps = builder_.CreateSub(end, first);
     Value* last = builder_.CreateMul(builder_.CreateUDiv(builder_.CreateSub(steps, Word(1)), longest), longest);
     EmitLoop(builder_, Word(0), steps, longest, [&](Value* done) {
-      Value* begin = chunks.reverse ? builder_.CreateSub(last, done) : done;
-      Value* left = builder_.CreateSub(steps, begin);
+      Value* begin = builder_.CreateAdd(first, chunks.reverse ? builder_.CreateSub(last, done) : done);
+      Value* left = builder_.CreateSub(end, begin);
       Value* length = builder_.CreateSelect(builder_.CreateICmpULT(longest, left), longest, left);
       SetFrame(layout_.ChunkBegin(loop.chunk), begin);
       SetFrame(layout_.ChunkEnd(loop.chunk), builder_.CreateAdd(begin, length));
-      for (size_t i = 0; i < bases.size(); ++i) {
-        Size step = entry_.buffers[chunks.rings[i]].size;
-        std::erase(step.axes, chunks.axis);
-        Value* step_size = EmitSize(builder_, emit_.types, step, [&](const std::string& axis) {
-          return FrameWord(layout_.Axis(axis), emit_.types.size);
-        });
-        Value* offset = builder_.CreateNeg(builder_.CreateMul(begin, step_size));
-        SetFrame(layout_.Buffer(chunks.rings[i]), builder_.CreateGEP(emit_.types.real, bases[i], offset));
-      }
+      for (int ring : chunks.rings) move(ring, chunks.axis, builder_.CreateNeg(begin));
+      for (int kept : chunks.checkpoints) move(kept, chunks.count, builder_.CreateUDiv(begin, longest));
       EmitStatements(loop.body);
     });
+    // The loop may be entered again.
+    if (chunks.outer < 0) return;
+    for (const auto& [buffer, base] : bases) SetFrame(layout_.Buffer(buffer), base);
   }
 
   // Rearranges weights into panels, column by column; threads share the blocks.
@@ -561,6 +583,8 @@ class EntryEmitter {
     std::function<Value*(const std::string&)> axis = [&](const std::string& wanted) -> Value* {
       for (const Chunks& chunks : chunk_loops) {
         if (chunks.axis == wanted) return EmitChunkSteps(builder, emit.types, chunks, axis);
+        if (chunks.count != wanted || wanted.empty()) continue;
+        return EmitChunkCount(builder, emit.types, chunks, EmitChunkSteps(builder, emit.types, chunks, axis), axis);
       }
       for (size_t i = 0; i < emit.plan.axes.size(); ++i) {
         if (emit.plan.axes[i] != wanted) continue;
@@ -604,7 +628,9 @@ std::unique_ptr<llvm::Module> Emit(const Plan& plan, const Target& target, llvm:
     has_tape |= entry.name == "forward" || entry.name == "backward";
   }
   if (has_tape) {
-    EntryEmitter::EmitBytes(emit, plan.name + "_tape_bytes", {}, [&](Regions& regions) {
+    std::vector<Chunks> segments;
+    if (plan.segments) segments.push_back(*plan.segments);
+    EntryEmitter::EmitBytes(emit, plan.name + "_tape_bytes", segments, [&](Regions& regions) {
       for (const Buffer& region : plan.tape) regions.Add(region, plan.BytesOf(region));
     });
   }

@@ -24,6 +24,9 @@ enum class TeamChoice : uint8_t { kByCost, kByRows, kByUnits };
 // What a plan may do one way or another without changing what is computed; sums may differ in their last bits.
 struct PlanChoices {
   int64_t chunk_rows = 1024;  // most rows (steps times batch) of a chunk of steps
+  // Backward computes forward again, a segment of so many of the shortest chunks at a time (plan_segment.h); a power of
+  // two. 0: forward stores what backward needs.
+  int64_t segment = 0;
   TeamChoice team = TeamChoice::kByCost;
 };
 

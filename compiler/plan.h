@@ -282,7 +282,8 @@ struct TimeLoop {
   int loop = 0;  // its number, as OffsetTerm::loop names it
   ir::Dim time;
   bool reverse = false;
-  int chunk = -1;  // the number of the chunk loop around it
+  int chunk = -1;           // the number of the chunk loop around it
+  bool only_first = false;  // the first step of the chunk alone, in the loop's direction
   // A Recurrence that does the same, and is run in the place of the loop where a step has at most so many rows; or -1.
   int recurrence = -1;
   int64_t most_rows = 0;
@@ -315,14 +316,19 @@ struct Statement {
   std::variant<KernelCall, RowLoop, TimeLoop, ChunkLoop, Barrier> kind;
 };
 
-// How a chunk loop cuts time: as many steps as make `rows` rows of `step_rows` a step, at least one.
+// How a chunk loop cuts time: as many steps as make `rows` rows of `step_rows` a step, at least one, `multiple` times.
+// Numbers `multiple` are powers of two, so that a chunk of more steps holds whole chunks of fewer.
 struct Chunks {
   std::string axis;  // the name by which a Size mentions the steps of a chunk
   std::string time;  // the axis that is cut
   bool reverse = false;
   int64_t rows = 1;
+  int64_t multiple = 1;
   Size step_rows;
-  std::vector<int> rings;  // buffers that hold one chunk at a time
+  int outer = -1;                // the chunk loop around it, of whose steps these are chunks
+  std::vector<int> rings;        // buffers that hold one chunk at a time
+  std::string count;             // the name by which a Size mentions the number of chunks, if any does
+  std::vector<int> checkpoints;  // buffers that hold one value for each chunk
 };
 
 struct EntryPlan {
@@ -347,7 +353,9 @@ struct Plan {
   std::vector<std::string> axes;
   std::vector<Panels> panels;
   int64_t packed_bytes = 0;
-  std::vector<Buffer> tape;  // regions in order
+  std::vector<Buffer> tape;        // regions in order
+  std::optional<Chunks> segments;  // whose names sizes on the tape mention (plan_segment.h)
+  std::string refused;             // why backward can't run in segments, if it should: the plan is then of no use
   std::vector<EntryPlan> entries;
 
   // The index of such a panel set, which is added unless the plan has it already.

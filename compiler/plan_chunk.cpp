@@ -5,38 +5,14 @@
 #include "compiler/plan_chunk.h"
 
 #include <algorithm>
+#include <bit>
 #include <set>
-
-#include "compiler/plan_access.h"
 
 namespace recurve {
 namespace {
 
 bool Mentions(const Size& size, const std::string& axis) {
   return std::ranges::find(size.axes, axis) != size.axes.end();
-}
-
-// Whether the outermost axis of rows (or, where `sums_steps`, of what is summed) is time, and no other axis is.
-bool WalksSteps(const Kernel& kernel, const std::string& time, bool sums_steps) {
-  const std::vector<Size>& axes = sums_steps ? kernel.reduced : kernel.rows;
-  if (axes.empty() || axes.front() != Size{1, {time}}) return false;
-  auto mentions = [&](const Size& size) { return Mentions(size, time); };
-  return std::ranges::count_if(kernel.rows, mentions) + std::ranges::count_if(kernel.reduced, mentions) == 1 &&
-         (kernel.units.is_constant() || kernel.units.axis != time);
-}
-
-// Whether what stands in the view for a step belongs to that step, when `axis` walks the steps (-1: none does).
-bool IsAtStep(const View& view, int axis) {
-  if (axis < 0) return false;
-  const Size& stride = view.axes[axis].stride;
-  bool shifted = std::ranges::any_of(view.offset, [&](const OffsetTerm& term) {
-    return term.stride == stride || term.loop >= 0 || !term.shift_axis.empty();
-  });
-  return stride.factor != 0 && !shifted;
-}
-
-bool IsAtStep(const Kernel& kernel, const Access& access) {
-  return IsAtStep(*access.view, kernel.sums_steps ? access.reduced : access.rows);
 }
 
 bool Has(const std::vector<int>& list, int value) { return std::ranges::find(list, value) != list.end(); }
@@ -65,9 +41,9 @@ class Chooser {
     for (int k = 0; k < Count(); ++k) {
       Kernel& kernel = *kernels_[k].kernel;
       if (taken_.contains(k) || kernel.kind == KernelKind::kScatter) continue;
-      bool after = kernels_[k].phase > scan.phase, before = kernels_[k].phase < scan.phase;
-      kernel.sums_steps = after && WalksSteps(kernel, scan.time.axis, true);
-      if ((before || after) && WalksSteps(kernel, scan.time.axis, kernel.sums_steps)) chosen_.insert(k);
+      kernel.sums_steps = MaySum(k);
+      if (kernels_[k].phase == scan.phase && !kernel.sums_steps) continue;
+      if (WalksSteps(kernel, scan.time.axis, kernel.sums_steps)) chosen_.insert(k);
     }
     while (std::erase_if(chosen_, [&](int k) { return !Fits(k); }) != 0) {
     }
@@ -78,7 +54,7 @@ class Chooser {
         continue;
       }
       taken_.insert(k);
-      (kernels_[k].phase < scan.phase ? choice.before : choice.after).push_back(k);
+      (IsBefore(k) ? choice.before : choice.after).push_back(k);
     }
     auto phase_then_number = [&](int k) { return std::pair(kernels_[k].phase, k); };
     std::ranges::sort(choice.before, {}, phase_then_number);
@@ -90,7 +66,19 @@ class Chooser {
   }
 
   int Count() const { return static_cast<int>(kernels_.size()); }
-  bool IsBefore(int k) const { return kernels_[k].phase < scan_->phase; }
+  bool IsBefore(int k) const { return kernels_[k].phase < scan_->phase && !kernels_[k].kernel->sums_steps; }
+
+  // A sum over steps is complete after the last chunk, whenever its terms are there. A scan that starts anew in every
+  // segment is in another order than the segments.
+  bool MaySum(int k) const {
+    if (scan_->is_restored || !WalksSteps(*kernels_[k].kernel, scan_->time.axis, true)) return false;
+    for (const Access& write : WritesOf(*kernels_[k].kernel)) {
+      for (int r = 0; r < Count(); ++r) {
+        if (r != k && kernels_[r].phase <= scan_->phase && ReadsFrom(r, write.view->buffer)) return false;
+      }
+    }
+    return true;
+  }
 
   bool Fits(int k) const {
     bool connected = false;
@@ -129,7 +117,7 @@ class Chooser {
     for (int r = 0; r < Count(); ++r) {
       if (r == k || !ReadsFrom(r, buffer)) continue;
       if (!chosen_.contains(r) && kernels_[r].phase <= scan_->phase) return false;
-      connected |= chosen_.contains(r) && IsBefore(k);
+      connected |= chosen_.contains(r);
     }
     for (const ChunkScan& scan : scans_) {
       bool as_element = std::ranges::any_of(scan.elements, [&](const View& view) { return view.buffer == buffer; });
@@ -184,14 +172,43 @@ class Chooser {
 
 }  // namespace
 
+bool WalksSteps(const Kernel& kernel, const std::string& time, bool sums_steps) {
+  const std::vector<Size>& axes = sums_steps ? kernel.reduced : kernel.rows;
+  if (axes.empty() || axes.front() != Size{1, {time}}) return false;
+  auto mentions = [&](const Size& size) { return Mentions(size, time); };
+  return std::ranges::count_if(kernel.rows, mentions) + std::ranges::count_if(kernel.reduced, mentions) == 1 &&
+         (kernel.units.is_constant() || kernel.units.axis != time);
+}
+
+bool IsAtStep(const View& view, int axis) {
+  if (axis < 0) return false;
+  const Size& stride = view.axes[axis].stride;
+  bool shifted = std::ranges::any_of(view.offset, [&](const OffsetTerm& term) {
+    return term.stride == stride || term.loop >= 0 || !term.shift_axis.empty();
+  });
+  return stride.factor != 0 && !shifted;
+}
+
+bool IsAtStep(const Kernel& kernel, const Access& access) {
+  return IsAtStep(*access.view, kernel.sums_steps ? access.reduced : access.rows);
+}
+
 std::vector<ChunkChoice> ChooseChunks(const std::vector<PhasedKernel>& kernels, const std::vector<ChunkScan>& scans,
                                       const std::vector<Buffer>& buffers) {
   return Chooser(kernels, scans, buffers).Run();
 }
 
-int64_t RowsOfChunk(int64_t row_bytes, bool sums_steps) {
-  constexpr int64_t kBytes = 262144, kFewest = 128, kFewestSummed = 512;
-  return std::max(kBytes / std::max<int64_t>(row_bytes, 1), sums_steps ? kFewestSummed : kFewest);
+Size RowsOfStep(const Plan& plan) {
+  const bool has_batch = std::ranges::find(plan.axes, "B") != plan.axes.end();
+  return has_batch ? Size{1, {"B"}} : Size{};
+}
+
+void SetLength(int64_t row_bytes, bool sums_steps, int64_t most_rows, Chunks& chunks) {
+  constexpr int64_t kBytes = 262144, kRows = 128, kMultipleOfSums = 4;
+  chunks.rows = std::min(kRows, most_rows);
+  const int64_t fitting = std::min(kBytes / std::max<int64_t>(row_bytes, 1), most_rows) / chunks.rows;
+  const int64_t wanted = sums_steps ? std::min(kMultipleOfSums, most_rows / chunks.rows) : fitting;
+  chunks.multiple = static_cast<int64_t>(std::bit_floor(static_cast<uint64_t>(std::max<int64_t>(wanted, 1))));
 }
 
 }  // namespace recurve

@@ -7,7 +7,7 @@
 // fill their tiles.
 //
 // A kernel takes part when it walks the steps on its outermost axis and reads and writes at step t only what belongs to
-// step t. Before the scan it may not sum over steps; after it, it may, and each chunk adds to the result.
+// step t. One that sums over steps adds to its result in each chunk, if nobody needs that before the scan has ended.
 
 #ifndef RECURVE_COMPILER_PLAN_CHUNK_H_
 #define RECURVE_COMPILER_PLAN_CHUNK_H_
@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "compiler/plan.h"
+#include "compiler/plan_access.h"
 
 namespace recurve {
 
@@ -30,11 +31,19 @@ struct PhasedKernel {
 struct ChunkScan {
   int phase = 0;
   ir::Dim time;
+  bool reverse = false;
+  bool is_restored = false;  // begins every segment with carries from the tape
   std::vector<View> elements;
   std::vector<int> whole;   // buffers of invariants
   std::vector<int> stacks;  // buffers written at step t
   std::vector<int> slots;   // buffers of carries, some of which are stacks
 };
+
+// Whether the outermost axis of rows (or, where `sums_steps`, of what is summed) is time, and no other axis is.
+bool WalksSteps(const Kernel& kernel, const std::string& time, bool sums_steps);
+// Whether what stands in the view for a step belongs to that step, when `axis` walks the steps (-1: none does).
+bool IsAtStep(const View& view, int axis);
+bool IsAtStep(const Kernel& kernel, const Access& access);
 
 struct ChunkChoice {
   std::vector<int> before, after;  // kernels by number, in the order of their phases
@@ -48,9 +57,14 @@ struct ChunkChoice {
 std::vector<ChunkChoice> ChooseChunks(const std::vector<PhasedKernel>& kernels, const std::vector<ChunkScan>& scans,
                                       const std::vector<Buffer>& buffers);
 
-// How many rows (steps times batch) a chunk has: as many as keep in the second-level cache what its kernels hand on,
-// `row_bytes` a row; but enough to share one reading of the weights and, where gradients are summed, one visit of them.
-int64_t RowsOfChunk(int64_t row_bytes, bool sums_steps);
+// The rows of a step: the batch, of a program that has one.
+Size RowsOfStep(const Plan& plan);
+
+// How long a chunk is: `rows` of the shortest one (steps times batch; enough to share one reading of the weights) and
+// its multiple. As many as keep in the second-level cache what its kernels hand on, `row_bytes` a row; but where
+// gradients are summed always the same, enough for one visit of them: how sums are grouped shall not depend on what
+// else a chunk computes. At most `most_rows` in all.
+void SetLength(int64_t row_bytes, bool sums_steps, int64_t most_rows, Chunks& chunks);
 
 }  // namespace recurve
 

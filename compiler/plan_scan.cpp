@@ -85,6 +85,12 @@ std::vector<View> ScanPlan::InitialViews(int i) const {
   return views;
 }
 
+std::vector<View> ScanPlan::StepViews(int i) const {
+  std::vector<View> views{SlotOfLoop(carries_[i].slots, 0)};
+  for (const Slots& copy : carries_[i].copies) views.push_back(SlotOfLoop(copy, 0));
+  return views;
+}
+
 View ScanPlan::FinalView(int i) const { return SlotOfEnd(carries_[i].slots, !attr_->reverse, 1); }
 
 TimeLoop ScanPlan::PlanBody(EntryContext& context, const std::vector<View>& operands) const {

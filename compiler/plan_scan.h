@@ -29,6 +29,8 @@ class ScanPlan {
   // Where the carry's initial value goes: its slot, and those of its copies.
   std::vector<View> InitialViews(int carry) const;
   View FinalView(int carry) const;
+  // In its loop: where a step reads the carry, then those of its copies that stand for the same step.
+  std::vector<View> StepViews(int carry) const;
 
   // The buffers that its steps write; those whose slots are carries may be used a step beyond either end.
   std::vector<int> StackBuffers() const;

@@ -47,14 +47,9 @@ class EntryTeams {
     AddParallel(entry_.statements, units);
     for (size_t i = 0; i < entry_.statements.size(); ++i) {
       std::vector<Statement> rest(entry_.statements.begin() + static_cast<ptrdiff_t>(i) + 1, entry_.statements.end());
-      if (auto* loop = std::get_if<TimeLoop>(&entry_.statements[i].kind)) PlanLoop(*loop, rest);
-      auto* chunks = std::get_if<ChunkLoop>(&entry_.statements[i].kind);
-      if (chunks == nullptr) continue;
       // What follows a loop in its chunk may be the next chunk.
-      rest.push_back(entry_.statements[i]);
-      for (Statement& inner : chunks->body) {
-        if (auto* loop = std::get_if<TimeLoop>(&inner.kind)) PlanLoop(*loop, rest);
-      }
+      if (std::holds_alternative<ChunkLoop>(entry_.statements[i].kind)) rest.push_back(entry_.statements[i]);
+      PlanLoops(entry_.statements[i], rest);
     }
     if (plan_.choices.team != TeamChoice::kByCost) ShareWhateverItCosts();
   }
@@ -120,7 +115,7 @@ class EntryTeams {
       if (const auto* call = std::get_if<KernelCall>(&statement.kind)) {
         count = entry_.kernels[call->kernel].kind == KernelKind::kProduct ? 2 : 0;
       } else if (const auto* loop = std::get_if<TimeLoop>(&statement.kind); loop != nullptr && into_loops) {
-        AddBarriers(loop->body, times * SizeOf(loop->time), into_loops, cycles);
+        AddBarriers(loop->body, times * StepsOf(*loop), into_loops, cycles);
       } else if (const auto* chunks = std::get_if<ChunkLoop>(&statement.kind)) {
         AddBarriers(chunks->body, times, into_loops, cycles);
       }
@@ -141,6 +136,13 @@ class EntryTeams {
     if (auto* chunks = std::get_if<ChunkLoop>(&statement.kind)) std::ranges::for_each(chunks->body, ShareLoops);
   }
 
+  void PlanLoops(Statement& statement, const std::vector<Statement>& rest) {
+    if (auto* loop = std::get_if<TimeLoop>(&statement.kind)) PlanLoop(*loop, rest);
+    auto* chunks = std::get_if<ChunkLoop>(&statement.kind);
+    if (chunks == nullptr) return;
+    for (Statement& inner : chunks->body) PlanLoops(inner, rest);
+  }
+
   void PlanLoop(TimeLoop& loop, const std::vector<Statement>& rest) {
     LoopTeam team;
     team.units.shared_cycles = CyclesOf(plan_, entry_, loop.body);
@@ -153,7 +155,7 @@ class EntryTeams {
     AddParallel(rest, team.rest);
     for (const TimeLoop* next : OutermostLoops(rest)) {
       if (next != &loop && next->loop != loop.loop)
-        team.rest.shared_cycles.Add(CyclesOf(plan_, entry_, next->body) * SizeOf(next->time));
+        team.rest.shared_cycles.Add(CyclesOf(plan_, entry_, next->body) * StepsOf(*next));
     }
     loop.team = std::move(team);
   }

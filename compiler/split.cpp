@@ -41,6 +41,46 @@ std::vector<bool> MentionedValues(const Graph& joint, std::span<const NodeId> gr
   return mentioned;
 }
 
+bool IsTime(const ir::Dim& dim) { return !dim.is_constant() && dim.axis != "B"; }
+
+// For each value whether it has a time axis, or is a scan over one.
+std::vector<bool> ValuesOverTime(const Graph& graph) {
+  std::vector<bool> over_time(graph.size());
+  for (NodeId id = 0; id < graph.size(); ++id) {
+    const Node& node = graph[id];
+    over_time[id] = node.op == Op::kScan ? IsTime(node.As<ir::ScanAttr>().time)
+                                         : node.op != Op::kInput && std::ranges::any_of(node.type.shape, IsTime);
+  }
+  return over_time;
+}
+
+// The forward scans that the gradients need although the tape is there.
+std::vector<NodeId> ScansAgain(const Graph& joint, std::span<const NodeId> tape, std::span<const NodeId> gradients,
+                               const std::vector<bool>& forward) {
+  std::vector<bool> stored(joint.size());
+  for (NodeId id : tape) stored[id] = true;
+  const std::vector<bool> needed = NeededBy(joint, gradients, stored);
+  std::vector<NodeId> scans;
+  for (NodeId id = 0; id < joint.size(); ++id) {
+    if (joint[id].op == Op::kScan && forward[id] && needed[id]) scans.push_back(id);
+  }
+  return scans;
+}
+
+// The same graph, these scans numbered.
+Graph WithCheckpoints(const Graph& joint, const std::vector<NodeId>& scans) {
+  Graph numbered;
+  numbered.name = joint.name;
+  for (NodeId id = 0; id < joint.size(); ++id) {
+    Node node = joint[id];
+    const auto found = std::ranges::find(scans, id);
+    if (found != scans.end()) std::get<ir::ScanAttr>(node.attr).checkpoint = static_cast<int>(found - scans.begin());
+    numbered.Add(std::move(node));
+  }
+  for (const ir::Output& output : joint.outputs()) numbered.AddOutput(output.name, output.node);
+  return numbered;
+}
+
 Graph BackwardProgram(const Graph& joint, std::span<const NodeId> tape, int primal_outputs) {
   Graph backward;
   backward.name = joint.name;
@@ -169,7 +209,7 @@ Graph WithPackedInputs(const Graph& program, PackBuilder& pack) {
 
 }  // namespace
 
-SplitPrograms SplitForwardBackward(const Graph& joint, int primal_outputs) {
+SplitPrograms SplitForwardBackward(const Graph& joint, int primal_outputs, TapePolicy policy) {
   std::vector<NodeId> primal = OutputNodes(joint);
   std::vector<NodeId> gradients(primal.begin() + primal_outputs, primal.end());
   primal.resize(primal_outputs);
@@ -177,8 +217,14 @@ SplitPrograms SplitForwardBackward(const Graph& joint, int primal_outputs) {
   std::vector<bool> mentioned = MentionedValues(joint, gradients, forward);
   std::vector<bool> free(joint.size());
   for (NodeId id : joint.inputs()) free[id] = true;
-  std::vector<NodeId> tape = ChooseTape(joint, mentioned, free);
-  return {ForwardProgram(joint, tape, primal_outputs), BackwardProgram(joint, tape, primal_outputs)};
+  std::vector<bool> again(joint.size());
+  if (policy == TapePolicy::kRecompute) again = ValuesOverTime(joint);
+  std::vector<NodeId> tape = ChooseTape(joint, mentioned, free, again);
+  if (policy == TapePolicy::kStore) {
+    return {ForwardProgram(joint, tape, primal_outputs), BackwardProgram(joint, tape, primal_outputs)};
+  }
+  const Graph numbered = WithCheckpoints(joint, ScansAgain(joint, tape, gradients, forward));
+  return {ForwardProgram(numbered, tape, primal_outputs), BackwardProgram(numbered, tape, primal_outputs)};
 }
 
 Graph ExtractPacked(std::span<Graph> programs) {

@@ -21,9 +21,19 @@ struct SplitPrograms {
   ir::Graph backward;
 };
 
-// `primal_outputs`: how many leading outputs of `joint` belong to the forward program. Cheap elementwise values and
-// pure data movement are recomputed in the backward program when their operands are there anyway.
-SplitPrograms SplitForwardBackward(const ir::Graph& joint, int primal_outputs);
+// What of the forward values the backward program gets, besides what it is given anyway.
+enum class TapePolicy : uint8_t {
+  // What is expensive; cheap elementwise values and pure data movement are computed again (tape.h).
+  kStore,
+  // Nothing that has a time axis: the backward program computes it again, scans too. Those get numbers in both programs
+  // (ScanAttr::checkpoint), so that a plan can begin them in mid-sequence (Griewank & Walther 2000, "Algorithm 799:
+  // revolve", of which this is the case of one level and equal segments; Chen et al. 2016, "Training deep nets with
+  // sublinear memory cost").
+  kRecompute,
+};
+
+// `primal_outputs`: how many leading outputs of `joint` belong to the forward program.
+SplitPrograms SplitForwardBackward(const ir::Graph& joint, int primal_outputs, TapePolicy policy = TapePolicy::kStore);
 
 // Moves what depends on parameters (kParameter, kConstant) alone out of `programs` into one graph that `pack` runs:
 // each such value that a program still needs becomes its input `packed0`, `packed1`, ... (kPacked) and an output of the

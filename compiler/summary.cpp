@@ -198,19 +198,43 @@ AxisSizes SizesIn(const EntrySummary& entry, AxisSizes sizes) {
     const std::optional<double> rows = ValueOf(step, sizes);
     const auto time = sizes.find(chunks.time);
     if (!rows || time == sizes.end()) continue;
-    const double steps = std::max(1.0, std::floor(static_cast<double>(chunks.rows) / *rows));
-    sizes[chunks.axis] = std::min(steps, time->second);
+    const double shortest = std::max(1.0, std::floor(static_cast<double>(chunks.rows) / *rows));
+    const double steps = std::min(shortest * static_cast<double>(chunks.multiple), time->second);
+    sizes[chunks.axis] = steps;
+    if (!chunks.count.empty()) sizes[chunks.count] = std::ceil(time->second / steps);
   }
   return sizes;
 }
 
-std::string TextOf(const Chunks& chunks) {
-  Amount step;
-  step.Add(chunks.step_rows);
-  const std::string rows = step.Text();
-  const bool is_product = rows.find('*') != std::string::npos;
-  return fmt::format("min({}, max(1, floor({}/{})))", chunks.time, chunks.rows,
-                     is_product ? fmt::format("({})", rows) : rows);
+std::vector<std::pair<std::string, std::string>> NamesOf(const std::vector<Chunks>& chunks) {
+  std::vector<std::pair<std::string, std::string>> names;
+  auto add = [&](const std::string& name, std::string text) {
+    const bool is_known = std::ranges::find(names, name, &std::pair<std::string, std::string>::first) != names.end();
+    if (!name.empty() && !is_known) names.emplace_back(name, std::move(text));
+  };
+  for (const Chunks& loop : chunks) {
+    Amount step;
+    step.Add(loop.step_rows);
+    const std::string rows = step.Text();
+    const bool is_product = rows.find('*') != std::string::npos;
+    add(loop.axis, fmt::format("min({}, {}max(1, floor({}/{})))", loop.time,
+                               loop.multiple == 1 ? "" : fmt::format("{}*", loop.multiple), loop.rows,
+                               is_product ? fmt::format("({})", rows) : rows));
+    add(loop.count, fmt::format("ceil({}/{})", loop.time, loop.axis));
+  }
+  return names;
+}
+
+std::optional<double> TrainingBytes(const Plan& plan, const AxisSizes& sizes) {
+  const Summary summary = Summarize({}, plan);
+  const EntrySummary* forward = summary.FindEntry("forward");
+  const EntrySummary* backward = summary.FindEntry("backward");
+  if (forward == nullptr || backward == nullptr) return std::nullopt;
+  const std::optional<double> tape = summary.tape.At(SizesIn(*forward, sizes));
+  const std::optional<double> first = forward->workspace.At(SizesIn(*forward, sizes));
+  const std::optional<double> second = backward->workspace.At(SizesIn(*backward, sizes));
+  if (!tape || !first || !second) return std::nullopt;
+  return *tape + std::max(*first, *second);
 }
 
 Amount AtOne(const Amount& amount, const std::string& axis) {

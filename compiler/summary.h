@@ -76,8 +76,11 @@ Summary Summarize(const ir::Graph& graph, const Plan& plan);
 
 // The sizes and those of the entry's chunks, where they follow from them.
 AxisSizes SizesIn(const EntrySummary& entry, AxisSizes sizes);
-// How long a chunk is: "min(T, max(1, floor(1020/B)))".
-std::string TextOf(const Chunks& chunks);
+// What the names of chunks stand for: {"chunk0", "min(T, 4*max(1, floor(128/B)))"}; each once.
+std::vector<std::pair<std::string, std::string>> NamesOf(const std::vector<Chunks>& chunks);
+// Bytes of tape and workspace that `forward` and `backward` take together; nothing if the plan lacks one of them or
+// `sizes` an axis.
+std::optional<double> TrainingBytes(const Plan& plan, const AxisSizes& sizes);
 // The amount where an axis has one element.
 Amount AtOne(const Amount& amount, const std::string& axis);
 

@@ -22,17 +22,23 @@ bool IsRecomputable(Op op) {
 
 }  // namespace
 
-std::vector<NodeId> ChooseTape(const Graph& forward, std::vector<bool> mentioned, const std::vector<bool>& free) {
+std::vector<NodeId> ChooseTape(const Graph& forward, std::vector<bool> mentioned, const std::vector<bool>& free,
+                               const std::vector<bool>& again) {
   std::vector<bool> available(forward.size());
   for (NodeId id = 0; id < forward.size(); ++id) available[id] = free[id] || IsLeaf(forward[id].op);
   auto computable = [&](NodeId id) {
-    return IsRecomputable(forward[id].op) &&
+    return (again[id] || IsRecomputable(forward[id].op)) &&
            std::ranges::all_of(forward[id].args, [&](NodeId arg) { return available[arg]; });
   };
   for (NodeId id = 0; id < forward.size(); ++id) available[id] = available[id] || computable(id);
 
   for (NodeId id = forward.size() - 1; id >= 0; --id) {
     const Node& node = forward[id];
+    if (again[id]) {
+      for (NodeId arg : node.args) mentioned[arg] = mentioned[arg] || mentioned[id];
+      mentioned[id] = false;
+      continue;
+    }
     // The operands of a slice or a concat are larger than it, or several.
     bool may_grow = !IsRecomputable(node.op) || node.op == Op::kSlice || node.op == Op::kConcat;
     if (!mentioned[id] || available[id] || may_grow) continue;

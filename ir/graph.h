@@ -151,6 +151,9 @@ struct ScanAttr {
   int sequences = 0;
   Dim time;
   bool reverse = false;
+  // Scans of two programs with the same number run the same steps, and the later one may start in mid-sequence from
+  // carries that the earlier one kept (compiler/split.h). Nothing to what the scan computes; -1: no such scan.
+  int checkpoint = -1;
   bool operator==(const ScanAttr&) const = default;
 };
 struct ResultAttr {

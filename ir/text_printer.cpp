@@ -118,6 +118,7 @@ class GraphPrinter {
     std::span<const NodeId> args = node.args;
     std::string text = "scan " + PrintDim(attr.time);
     if (attr.reverse) text += " reverse";
+    if (attr.checkpoint >= 0) text += fmt::format(" checkpoint {}", attr.checkpoint);
     if (!attr.body->name.empty()) text += " named " + PrintName(attr.body->name);
     auto group = [&](std::string_view word, std::span<const NodeId> ids) {
       if (!ids.empty()) text += fmt::format(" {}({})", word, PrintReferences(ids));

@@ -196,6 +196,7 @@ class GraphReader {
     if (depth_ == kMaxScanDepth) return cursor_.Fail(fmt::format("scans nest deeper than {}", kMaxScanDepth));
     if (!ReadDim(cursor_, &attr.time)) return false;
     attr.reverse = cursor_.TakeWord("reverse");
+    if (cursor_.TakeWord("checkpoint") && !ReadCheckpoint(attr)) return false;
     if (cursor_.TakeWord("named") && !cursor_.ReadName("the name of a body", &body->name)) return false;
     for (std::string_view group : {"carries", "sequences", "invariants"}) {
       if (cursor_.TakeWord(group) && !(cursor_.Expect('(') && ReadOperands(node) && cursor_.Expect(')'))) return false;
@@ -205,6 +206,15 @@ class GraphReader {
     }
     if (!GraphReader(cursor_, depth_ + 1).Read(attr.carries, body.get())) return false;
     attr.body = std::move(body);
+    return true;
+  }
+
+  bool ReadCheckpoint(ScanAttr& attr) {
+    const size_t start = cursor_.position();
+    int64_t number = 0;
+    if (!cursor_.ReadInteger(&number)) return false;
+    if (number < 0 || number > kMostCheckpoints) return cursor_.FailAt(start, "no number of a checkpoint");
+    attr.checkpoint = static_cast<int>(number);
     return true;
   }
 

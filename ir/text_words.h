@@ -18,6 +18,7 @@ inline constexpr std::array<std::string_view, 3> kInitWords = {"constant", "unif
 
 // How deep scans nest in a text that is read.
 inline constexpr int kMaxScanDepth = 32;
+inline constexpr int64_t kMostCheckpoints = 1 << 16;
 
 inline bool IsDigit(char c) { return c >= '0' && c <= '9'; }
 // The characters of names that need no quotes: `encoder.W`, `1.forward.U`, `c'`.

@@ -64,8 +64,8 @@ class PhaseWalk {
   }
 
   double StepsOf(const Chunks& chunks) const {
-    const double wanted = std::floor(static_cast<double>(chunks.rows) / At(chunks.step_rows));
-    return std::min(std::max(wanted, 1.0), axes_.at(chunks.time));
+    const double shortest = std::max(std::floor(static_cast<double>(chunks.rows) / At(chunks.step_rows)), 1.0);
+    return std::min(shortest * static_cast<double>(chunks.multiple), axes_.at(chunks.time));
   }
 
   void Walk(const std::vector<Statement>& statements) {
@@ -81,15 +81,17 @@ class PhaseWalk {
           Meet();
           continue;
         }
-        const double steps = loop->chunk >= 0 ? chunk_steps_ : At(SizeOf(loop->time));
+        const double steps = loop->only_first ? 1 : loop->chunk >= 0 ? chunk_steps_ : At(SizeOf(loop->time));
         for (double step = 0; step < steps; ++step) Walk(loop->body);
       } else if (const auto* loop = std::get_if<ChunkLoop>(&statement.kind)) {
         const Chunks& chunks = entry_.chunks[loop->chunk];
-        const double all = axes_.at(chunks.time), longest = axes_.at(chunks.axis);
+        const double outer = chunk_steps_;
+        const double all = chunks.outer < 0 ? axes_.at(chunks.time) : outer, longest = axes_.at(chunks.axis);
         for (double done = 0; done < all; done += longest) {
           chunk_steps_ = std::min(longest, all - done);
           Walk(loop->body);
         }
+        chunk_steps_ = outer;
       } else {
         Meet();
       }

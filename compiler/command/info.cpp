@@ -120,7 +120,7 @@ void PrintText(const Report& report) {
     fmt::print("  FLOPs        {}\n", FigureOf(entry.flops, sizes).Text());
     fmt::print("  bytes moved  {}\n", FigureOf(entry.moved_bytes, sizes).Text());
     fmt::print("  workspace    {} bytes\n", FigureOf(entry.workspace, sizes).Text());
-    for (const Chunks& chunks : entry.chunks) fmt::print("    {} = {}\n", chunks.axis, TextOf(chunks));
+    for (const auto& [name, text] : NamesOf(entry.chunks)) fmt::print("    {} = {}\n", name, text);
     if (entry.name == "forward") fmt::print("  tape         {} bytes\n", FigureOf(summary.tape, sizes).Text());
   }
 }
@@ -175,7 +175,7 @@ void PrintJson(const Report& report) {
              {"flops", FigureOf(entry.flops, sizes).InJson()},
              {"moved_bytes", FigureOf(entry.moved_bytes, sizes).InJson()},
              {"workspace_bytes", FigureOf(entry.workspace, sizes).InJson()}};
-    for (const Chunks& chunks : entry.chunks) row["chunks"][chunks.axis] = TextOf(chunks);
+    for (const auto& [name, text] : NamesOf(entry.chunks)) row["chunks"][name] = text;
     json["entries"].push_back(std::move(row));
   }
   fmt::print("{}\n", json.dump(2));

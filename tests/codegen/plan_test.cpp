@@ -46,6 +46,15 @@ const Loop* FirstLoop(const std::vector<Statement>& statements) {
   return nullptr;
 }
 
+// The chunk loop around the first scan; sums over steps alone have chunk loops too.
+const ChunkLoop* ScanChunks(const EntryPlan& entry) {
+  for (const Statement& statement : entry.statements) {
+    const auto* loop = std::get_if<ChunkLoop>(&statement.kind);
+    if (loop != nullptr && FirstLoop<TimeLoop>(loop->body) != nullptr) return loop;
+  }
+  return nullptr;
+}
+
 std::vector<Kernel> KernelsOf(const EntryPlan& entry, const std::vector<Statement>& statements) {
   std::vector<Kernel> kernels;
   for (const Statement& statement : statements) {
@@ -56,7 +65,7 @@ std::vector<Kernel> KernelsOf(const EntryPlan& entry, const std::vector<Statemen
 
 // The kernels that run at every step of the entry's first time loop, which runs in chunks.
 std::vector<Kernel> StepKernels(const EntryPlan& entry) {
-  const auto* chunks = FirstLoop<ChunkLoop>(entry.statements);
+  const auto* chunks = ScanChunks(entry);
   if (chunks == nullptr) return {};
   return KernelsOf(entry, FirstLoop<TimeLoop>(chunks->body)->body);
 }
@@ -104,12 +113,12 @@ TEST(Plan, WeightGradientsAreProductsOverTimeAndBatch) {
 TEST(Plan, WhatIsParallelInTimeSharesTheChunksOfTheScan) {
   Plan plan = PlanOf("lstm", "backward", kAvx2);
   const EntryPlan& forward = Entry(plan, "forward");
-  std::vector<Kernel> kernels = KernelsOf(forward, FirstLoop<ChunkLoop>(forward.statements)->body);
+  std::vector<Kernel> kernels = KernelsOf(forward, ScanChunks(forward)->body);
   ASSERT_EQ(kernels.size(), 1u);  // the input projection
   EXPECT_EQ(kernels[0].step_rows, (Size{1, {"B"}}));
 
   const EntryPlan& backward = Entry(plan, "backward");
-  kernels = KernelsOf(backward, FirstLoop<ChunkLoop>(backward.statements)->body);
+  kernels = KernelsOf(backward, ScanChunks(backward)->body);
   int sums = 0;
   for (const Kernel& kernel : kernels) sums += kernel.sums_steps ? 1 : 0;
   EXPECT_EQ(kernels.size(), 4u);  // the gradients of x, W, U and b
@@ -137,7 +146,7 @@ TEST(Plan, StatesOfAnElementwiseRecurrenceStayInRegisters) {
       ASSERT_NE(found, entry.kernels.end()) << cell << " " << name;
       EXPECT_EQ(found->recurrence.carried.size(), 1u);
       EXPECT_GT(found->vectors, 1);
-      const auto* loop = FirstLoop<TimeLoop>(FirstLoop<ChunkLoop>(entry.statements)->body);
+      const auto* loop = FirstLoop<TimeLoop>(ScanChunks(entry)->body);
       EXPECT_EQ(loop->recurrence, found - entry.kernels.begin());
       EXPECT_GT(loop->most_rows, 1);
     }
@@ -148,7 +157,7 @@ TEST(Plan, NormalisationOfARowNeedsNoBarrier) {
   // The step of a layer-normalized LSTM: a product, then everything else row by row.
   Plan plan = PlanOf("layernorm_lstm", "forward", kAvx2);
   const EntryPlan& entry = Entry(plan, "forward");
-  const std::vector<Statement>& step = FirstLoop<TimeLoop>(FirstLoop<ChunkLoop>(entry.statements)->body)->body;
+  const std::vector<Statement>& step = FirstLoop<TimeLoop>(ScanChunks(entry)->body)->body;
   auto is_barrier = [](const Statement& statement) { return std::holds_alternative<Barrier>(statement.kind); };
   EXPECT_EQ(std::ranges::count_if(step, is_barrier), 2);
   const auto* rows = FirstLoop<RowLoop>(step);

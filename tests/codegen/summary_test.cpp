@@ -148,7 +148,8 @@ TEST(Summary, FormulasOfMemoryRoundEachRegionUp) {
 
 TEST(Summary, ChunksAreAsLongAsTheirFormulaSays) {
   const Chunks chunks{.axis = "chunk0", .time = "T", .rows = 1000, .step_rows = Size{2, {"B"}}};
-  EXPECT_EQ(TextOf(chunks), "min(T, max(1, floor(1000/(2*B))))");
+  EXPECT_EQ(NamesOf({chunks, chunks}),
+            (std::vector<std::pair<std::string, std::string>>{{"chunk0", "min(T, max(1, floor(1000/(2*B))))"}}));
   const EntrySummary entry{.chunks = {chunks}};
   EXPECT_EQ(SizesIn(entry, {{"T", 400}, {"B", 3}}).at("chunk0"), 166);
   EXPECT_EQ(SizesIn(entry, {{"T", 50}, {"B", 3}}).at("chunk0"), 50);

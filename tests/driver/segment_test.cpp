@@ -1,0 +1,151 @@
+// tests/driver/segment_test.cpp: backward passes that compute forward again in segments give the same bits as those
+// that store everything, on less memory.
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+
+#include "compiler/compile.h"
+#include "compiler/gradcheck.h"
+#include "compiler/plan.h"
+#include "compiler/summary.h"
+#include "frontend/frontend.h"
+#include "runtime/random.h"
+#include "runtime/session.h"
+#include "tests/support/random_cell.h"
+
+namespace recurve {
+namespace {
+
+using Tensors = std::map<std::string, std::vector<double>>;
+
+ir::Graph GraphOf(const std::string& source, const std::string& entry, const frontend::Extents& extents) {
+  frontend::LoadResult loaded = frontend::Load("test", source);
+  EXPECT_TRUE(loaded.program) << loaded.messages;
+  frontend::BuildResult built = frontend::Build(*loaded.program, entry, extents);
+  EXPECT_TRUE(built.graph) << built.messages;
+  return *std::move(built.graph);
+}
+
+// All outputs and gradients, from inputs that depend on nothing but their names.
+Tensors ResultsOf(const Program& program, size_t steps, size_t batch, size_t threads = 1) {
+  Session session(program);
+  if (threads > 1) session.UseTeam(*Team::Start(threads));
+  EXPECT_TRUE(session.SetExtent("T", steps));
+  EXPECT_TRUE(session.SetExtent("B", batch));
+  EXPECT_TRUE(session.Initialize(7));
+  for (const recurve_slot* slot : session.tensors()) {
+    if (slot->kind == RECURVE_SLOT_OUTPUT) continue;
+    std::vector<double> values = *session.Get(slot->name);
+    const uint64_t stream = StreamOf(slot->name);
+    for (size_t i = 0; i < values.size(); ++i) {
+      const auto pattern = static_cast<double>((stream % 97 + i * 37) % 101);
+      values[i] = slot->is_index ? std::fmod(pattern, static_cast<double>(slot->classes)) : std::sin(pattern);
+    }
+    EXPECT_TRUE(session.Set(slot->name, values));
+  }
+  auto forward = session.Forward();
+  EXPECT_TRUE(forward) << forward.error().message;
+  auto backward = session.Backward();
+  EXPECT_TRUE(backward) << backward.error().message;
+  Tensors results;
+  for (const recurve_slot* slot : session.tensors()) {
+    if (slot->kind == RECURVE_SLOT_OUTPUT) results[slot->name] = *session.Get(slot->name);
+  }
+  return results;
+}
+
+struct Lengths {
+  size_t steps, batch;
+  int64_t chunk_rows, segment;
+};
+
+void ExpectSameBits(const ir::Graph& graph, const CompileOptions& options, std::initializer_list<Lengths> all) {
+  for (const Lengths& lengths : all) {
+    CompileOptions stored = options;
+    stored.plan.chunk_rows = lengths.chunk_rows;
+    CompileOptions segmented = stored;
+    segmented.plan.segment = lengths.segment;
+    auto expected_program = CompileToMemory(graph, stored), program = CompileToMemory(graph, segmented);
+    ASSERT_TRUE(expected_program) << expected_program.error().message;
+    ASSERT_TRUE(program) << program.error().message;
+    const Tensors expected = ResultsOf(*expected_program, lengths.steps, lengths.batch);
+    for (size_t threads : {1, 3}) {
+      const Tensors results = ResultsOf(*program, lengths.steps, lengths.batch, threads);
+      for (const auto& [name, values] : expected) {
+        EXPECT_EQ(results.at(name), values)
+            << graph.name << " T=" << lengths.steps << " B=" << lengths.batch << ", chunks of " << lengths.chunk_rows
+            << " rows, " << lengths.segment << " a segment, " << threads << " threads: " << name;
+      }
+    }
+  }
+}
+
+constexpr const char* kCells[] = {"elman",  "lstm",           "gru",   "layernorm_lstm", "peephole_lstm",
+                                  "indrnn", "mogrifier_lstm", "slstm", "mingru"};
+
+class Segments : public testing::TestWithParam<const char*> {};
+
+TEST_P(Segments, OfACellGiveTheSameBits) {
+  const std::string source =
+      fmt::format("model m(I, H) {{\n  input x: [I] over T\n  y = scan {}(H=H) over x\n  output y\n}}\n", GetParam());
+  for (Precision precision : {Precision::kF32, Precision::kF64}) {
+    ExpectSameBits(GraphOf(source, "m", {{"I", 5}, {"H", 9}}), {.precision = precision},
+                   {{1, 3, 7, 1}, {23, 3, 7, 1}, {23, 3, 7, 4}, {20, 2, 1000, 1}, {500, 3, 1024, 8}});
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Cells, Segments, testing::ValuesIn(kCells),
+                         [](const auto& cell) { return std::string(cell.param); });
+
+// Stacks, a loss at every step, an embedding, masks, a sum over time, a readout of the last state, several at once.
+TEST(SegmentsOf, ModelsGiveTheSameBits) {
+  constexpr const char* kModels[] = {
+      "model m(I, H) {\n  input tokens: int[I] over T, target: int[I] over T\n  param table: [I, H], P: [I, H], p: "
+      "[I]\n"
+      "  a = scan lstm(H=H) over table[tokens]\n  b = scan gru(H=H) over dropout(a, 0.3)\n  logits = P @ b + p\n"
+      "  output logits\n  loss cross_entropy(logits, target)\n}\n",
+      "model m(I, H) {\n  input x: [I] over T, target: [H]\n  param P: [H, H]\n  a = scan lstm(H=H) over x\n"
+      "  b = scan elman(H=H) over a + 1\n  y = P @ last(b)\n  output y, middle = mean_over_steps(a)\n  loss mse(y, "
+      "target)\n}\n",
+      "model m(I, H) {\n  input x: [I] over T\n  a = reverse scan lstm(H=H) over x\n  b = reverse scan gru(H=H) over "
+      "a\n"
+      "  output a * b\n}\n",
+  };
+  for (const char* source : kModels) {
+    SCOPED_TRACE(source);
+    ExpectSameBits(GraphOf(source, "m", {{"I", 5}, {"H", 9}}), {},
+                   {{1, 3, 7, 1}, {23, 3, 7, 1}, {23, 3, 7, 4}, {500, 3, 1024, 8}});
+  }
+}
+
+// A linear recurrence that runs several steps at a time groups them from where its segment begins (README).
+bool LooksAhead(const Plan& plan) {
+  return std::ranges::any_of(plan.entries, [](const EntryPlan& entry) {
+    return std::ranges::any_of(entry.kernels, [](const Kernel& k) { return k.recurrence.look_ahead.steps > 1; });
+  });
+}
+
+TEST(SegmentsOf, RandomCellsGiveTheSameBits) {
+  constexpr int kCells = 40;
+  int looking_ahead = 0;
+  for (uint64_t seed = 1; seed <= kCells; ++seed) {
+    SCOPED_TRACE(fmt::format("random cell {}", seed));
+    const RandomCell cell = MakeRandomCell(seed);
+    const ir::Graph graph = GraphOf(cell.source, "random", cell.extents);
+    auto plan = PlanProgram(graph, {.plan = {.segment = 1}});
+    ASSERT_TRUE(plan) << plan.error().message;
+    if (LooksAhead(*plan)) {
+      ++looking_ahead;
+    } else {
+      ExpectSameBits(graph, {}, {{11, 3, 7, 1}, {11, 3, 7, 2}});
+    }
+  }
+  EXPECT_LT(looking_ahead, kCells / 4);
+}
+
+}  // namespace
+}  // namespace recurve
