@@ -107,14 +107,25 @@ Plan PlanOf(const ir::Graph& graph, const CompileOptions& options, const Target&
   return plan;
 }
 
+// Names that the program must have.
+std::expected<void, Error> CheckNames(const ir::Graph& graph, const CompileOptions& options) {
+  const std::vector<std::string> inputs = DifferentiableInputs(graph);
+  for (const std::string& name : options.wrt) {
+    if (std::ranges::find(inputs, name) != inputs.end()) continue;
+    return std::unexpected(Error{fmt::format("`{}` has no input `{}` that a gradient could be of; there are {}",
+                                             graph.name, name, fmt::join(inputs, ", "))});
+  }
+  return {};
+}
+
 // The plan that keeps to the limit of memory.
 std::expected<Plan, Error> PlanWithin(const ir::Graph& graph, CompileOptions options, const Target& target) {
+  if (auto checked = CheckNames(graph, options); !checked) return std::unexpected(checked.error());
   Plan plan = PlanOf(graph, options, target);
   if (!plan.refused.empty())
     return std::unexpected(Error{fmt::format("`{}` can't run backward in segments: {}", graph.name, plan.refused)});
   if (options.memory.bytes == 0) return plan;
-  AxisSizes sizes;
-  for (const auto& [axis, size] : options.memory.sizes) sizes[axis] = static_cast<double>(size);
+  const AxisSizes& sizes = options.memory.sizes;
   const std::optional<double> stored = TrainingBytes(plan, sizes);
   if (!stored) {
     return std::unexpected(Error{fmt::format("a limit of memory needs forward, backward and a size for each axis ({})",

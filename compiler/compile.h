@@ -34,7 +34,7 @@ struct Plan;
 // How much memory a training step may take at these sizes of its axes (and in proportion at others).
 struct MemoryLimit {
   int64_t bytes = 0;  // of tape and workspace together; 0: as much as it takes
-  std::map<std::string, int64_t, std::less<>> sizes;
+  std::map<std::string, double> sizes;
 
   bool operator==(const MemoryLimit&) const = default;
 };

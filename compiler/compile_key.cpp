@@ -9,6 +9,7 @@
 #include <llvm/Config/llvm-config.h>
 #include <llvm/Support/BLAKE3.h>
 #include <sys/stat.h>
+#include <bit>
 
 #include <concepts>
 #include <type_traits>
@@ -53,15 +54,22 @@ class KeyBuilder {
     Add(values.size());
     for (const T& value : values) Add(value);
   }
-  template <typename Key, typename Value>
-  void Add(const std::map<Key, Value, std::less<>>& values) {
+  void Add(double number) { Add(std::bit_cast<uint64_t>(number)); }
+  // Sizes are of no consequence without a limit.
+  void Add(const MemoryLimit& memory) {
+    const auto& [bytes, sizes] = memory;
+    Add(bytes);
+    if (bytes != 0) Add(sizes);
+  }
+  template <typename Key, typename Value, typename Less>
+  void Add(const std::map<Key, Value, Less>& values) {
     Add(values.size());
     for (const auto& [key, value] : values) AddAll(key, value);
   }
   void Add(const CompileOptions& options) {
     const auto& [precision, store, math, target, wrt, gradients, entries, plan, memory, extents, cache] = options;
     static_cast<void>(cache);  // where code is kept is no property of it
-    AddAll(precision, store, math, target, wrt, gradients, entries, plan, memory.bytes, memory.sizes, extents);
+    AddAll(precision, store, math, target, wrt, gradients, entries, plan, memory, extents);
   }
   void AddAll(const auto&... values) { (Add(values), ...); }
 

@@ -456,6 +456,7 @@ int Run(const Options& options) {
 
   CompileOptions compile = options.compile;
   compile.extents = sized->extents;
+  compile.memory.sizes = axes;
   auto plan = PlanProgram(graph, compile);
   if (!plan) return Fail(plan.error());
   auto program = CompileToMemory(graph, compile);
@@ -488,6 +489,7 @@ void AddBench(CLI::App& app, int& exit_code) {
   AddProgramArguments(*verb, options->program);
   AddPrecision(*verb, options->compile.precision);
   AddStorage(*verb, options->compile.store);
+  AddMemory(*verb, options->compile.memory.bytes);
   AddMath(*verb, options->compile.math);
   verb->add_option("--entries", options->compile.entries,
                    "which of forward, backward, inference and step, with commas between them; all unless said")

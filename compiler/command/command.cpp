@@ -48,6 +48,14 @@ void AddTarget(CLI::App& verb, TargetSpec& target) {
   verb.add_option("--features", target.features, "LLVM's features on top, e.g. +v")->type_name("LIST");
 }
 
+void AddMemory(CLI::App& verb, int64_t& bytes) {
+  verb.add_option("--memory", bytes,
+                  "most bytes of tape and workspace in training, e.g. 64MB; backward then computes forward again in\n"
+                  "segments of time where storing everything takes more")
+      ->transform(CLI::AsSizeValue(/*kb_is_1000=*/false))
+      ->type_name("BYTES");
+}
+
 int Fail(const Error& error) {
   fmt::print(stderr, "recurve: {}\n", error.message);
   return kWorldFailed;

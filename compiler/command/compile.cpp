@@ -29,15 +29,14 @@ struct File {
 };
 
 int Run(const Options& options) {
-  auto extents = ParseExtents(options.program.definitions);
-  if (!extents) return Fail(extents.error());
-  auto graph = LoadGraph(options.program, *extents);
-  if (!graph) return graph.error();
+  auto sized = LoadSizedGraph(options.program);
+  if (!sized) return sized.error();
   auto wants = [&](std::string_view kind) { return std::ranges::find(options.emit, kind) != options.emit.end(); };
   CompileOptions compile = options.compile;
   compile.gradients = !options.inference_only;
-  compile.extents = *extents;
-  auto artifacts = CompileToObject(*graph, compile, {.assembly = wants("assembly"), .llvm = wants("llvm")});
+  compile.extents = sized->extents;
+  compile.memory.sizes = sized->axes;
+  auto artifacts = CompileToObject(sized->graph, compile, {.assembly = wants("assembly"), .llvm = wants("llvm")});
   if (!artifacts) return Fail(artifacts.error());
 
   std::error_code failure;
@@ -54,7 +53,7 @@ int Run(const Options& options) {
     fmt::print("{}\n", path);
   }
   if (options.remarks) {
-    auto plan = PlanProgram(*graph, compile);
+    auto plan = PlanProgram(sized->graph, compile);
     if (!plan) return Fail(plan.error());
     fmt::print(stderr, "{}", PrintRemarks(Remarks(*plan)));
   }
@@ -73,6 +72,7 @@ void AddCompile(CLI::App& app, int& exit_code) {
   emit->delimiter(',')->default_str("object,header");
   AddPrecision(*verb, options->compile.precision);
   AddStorage(*verb, options->compile.store);
+  AddMemory(*verb, options->compile.memory.bytes);
   AddMath(*verb, options->compile.math);
   AddTarget(*verb, options->compile.target);
   verb->add_option("--wrt", options->compile.wrt, "inputs whose gradients are wanted; all real ones unless said")

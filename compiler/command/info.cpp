@@ -186,6 +186,7 @@ int Run(const Options& options) {
   if (!sized) return sized.error();
   CompileOptions compile = options.compile;
   compile.gradients = !options.inference_only;
+  compile.memory.sizes = sized->axes;
   auto target = MakeTarget(compile.target);
   if (!target) return Fail(target.error());
   auto plan = PlanProgram(sized->graph, compile);
@@ -208,6 +209,7 @@ void AddInfo(CLI::App& app, int& exit_code) {
   AddProgramArguments(*verb, options->program);
   AddPrecision(*verb, options->compile.precision);
   AddStorage(*verb, options->compile.store);
+  AddMemory(*verb, options->compile.memory.bytes);
   AddTarget(*verb, options->compile.target);
   verb->add_flag("--inference-only", options->inference_only, "without the forward and backward pass for training");
   verb->add_flag("--json", options->json, "print JSON");

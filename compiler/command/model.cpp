@@ -7,8 +7,6 @@
 #include <cstdlib>
 #include <sstream>
 
-#include "compiler/compile.h"
-
 namespace recurve::command {
 
 std::string FormatExtents(const frontend::Extents& extents) {
@@ -18,10 +16,11 @@ std::string FormatExtents(const frontend::Extents& extents) {
 }
 
 std::expected<Program, int> CompileModel(const ProgramArguments& arguments, const frontend::Extents& extents,
-                                         Precision precision, Storage store, MathAccuracy math, bool trains) {
+                                         CompileOptions options, TrainingSizes sizes) {
   auto graph = LoadGraph(arguments, extents);
   if (!graph) return std::unexpected(graph.error());
-  CompileOptions options{.precision = precision, .store = store, .math = math, .gradients = trains};
+  for (const std::string& axis : ir::SymbolicAxes(*graph))
+    options.memory.sizes[axis] = static_cast<double>(axis == "B" ? sizes.batch : sizes.length);
   for (ir::NodeId id : graph->inputs()) {
     const auto& input = (*graph)[id].As<ir::InputAttr>();
     if (input.role == ir::Role::kParameter) options.wrt.push_back(input.name);
@@ -48,7 +47,7 @@ std::expected<TrainedModel, int> LoadTrainedModel(const ProgramArguments& argume
   auto extents = ParseExtents(definitions);
   if (!extents) return std::unexpected(Fail(extents.error()));
 
-  auto program = CompileModel(arguments, *extents, Precision::kF32, store, MathAccuracy::kAccurate, /*trains=*/false);
+  auto program = CompileModel(arguments, *extents, {.store = store, .gradients = false});
   if (!program) return std::unexpected(program.error());
   auto parameters = std::make_shared<Parameters>(*std::move(program));
   if (auto restored = Restore(*parameters, *file); !restored) return std::unexpected(Fail(restored.error()));

@@ -15,6 +15,7 @@
 #include <string_view>
 
 #include "compiler/command/command.h"
+#include "compiler/compile.h"
 #include "runtime/parameters.h"
 #include "runtime/series_data.h"
 #include "runtime/text_data.h"
@@ -31,9 +32,13 @@ inline constexpr char kVocabularyExtent[] = "V";
 
 std::string FormatExtents(const frontend::Extents& extents);
 
-// Builds and compiles an entry for this machine; with gradients of its parameters if it is to be trained.
+// Builds and compiles an entry for this machine; gradients are those of its parameters. A limit of memory without sizes
+// is for `length` steps of `batch` sequences.
+struct TrainingSizes {
+  size_t length = 1, batch = 1;
+};
 std::expected<Program, int> CompileModel(const ProgramArguments& arguments, const frontend::Extents& extents,
-                                         Precision precision, Storage store, MathAccuracy math, bool trains);
+                                         CompileOptions options, TrainingSizes sizes = {});
 
 struct TrainedModel {
   std::shared_ptr<Parameters> parameters;

@@ -93,22 +93,24 @@ int ShowCode(const Options& options, const ir::Graph& graph, Clock& clock) {
   return kFine;
 }
 
-int Run(const Options& options) {
+int Run(Options options) {
   Clock clock(options.time);
   if (options.stage == Stage::kAst) return ShowAst(options, clock);
-  auto graph = LoadGraph(options.program);
-  if (!graph) return graph.error();
+  auto sized = LoadSizedGraph(options.program);
+  if (!sized) return sized.error();
+  options.compile.memory.sizes = sized->axes;
+  const ir::Graph& graph = sized->graph;
   clock.Lap("parse, check, build");
   switch (options.stage) {
     case Stage::kAst:
     case Stage::kIr:
     case Stage::kAdjoint:
-    case Stage::kCore: return ShowGraph(options, *graph, clock);
+    case Stage::kCore: return ShowGraph(options, graph, clock);
     case Stage::kPlan:
     case Stage::kRemarks:
     case Stage::kLlvm:
     case Stage::kAsm:
-      return options.dump_after.empty() ? ShowCode(options, *graph, clock) : ShowGraph(options, *graph, clock);
+      return options.dump_after.empty() ? ShowCode(options, graph, clock) : ShowGraph(options, graph, clock);
   }
   return kFine;
 }
@@ -137,6 +139,7 @@ void AddShow(CLI::App& app, int& exit_code) {
   verb->add_flag("--time", options->time, "how long stages and passes took, on standard error");
   AddPrecision(*verb, options->compile.precision);
   AddStorage(*verb, options->compile.store);
+  AddMemory(*verb, options->compile.memory.bytes);
   AddMath(*verb, options->compile.math);
   verb->footer(
       "Stages:\n"

@@ -31,9 +31,7 @@ struct Options {
   double held_out = 0.1;
   size_t batch = 16, length = 64;
   size_t threads = 1;
-  Precision precision = Precision::kF32;
-  Storage store = Storage::kSame;
-  MathAccuracy math = MathAccuracy::kAccurate;
+  CompileOptions compile;
   TrainOptions train;
 };
 
@@ -98,8 +96,7 @@ int Run(Options options) {
         extents->try_emplace(kVocabularyExtent, static_cast<int64_t>(data->vocabulary));
     }
   }
-  auto program =
-      CompileModel(options.program, *extents, options.precision, options.store, options.math, /*trains=*/true);
+  auto program = CompileModel(options.program, *extents, options.compile, {options.length, options.batch});
   if (!program) return program.error();
   auto model = SequenceModel::Of(*program);
   if (!model) return Fail(model.error());
@@ -171,9 +168,10 @@ void AddTrain(CLI::App& app, int& exit_code) {
       ->capture_default_str();
   verb->add_option("--seed", options->train.seed, "of the weights and the order of batches")->capture_default_str();
   verb->add_option("--threads", options->threads, "results are the same bits for any number")->capture_default_str();
-  AddPrecision(*verb, options->precision);
-  AddStorage(*verb, options->store);
-  AddMath(*verb, options->math);
+  AddPrecision(*verb, options->compile.precision);
+  AddStorage(*verb, options->compile.store);
+  AddMath(*verb, options->compile.math);
+  AddMemory(*verb, options->compile.memory.bytes);
   verb->add_option("--save", options->train.save, "where the best weights go")->type_name("FILE.safetensors");
   verb->add_flag("--resume", options->train.resume, "go on from the checkpoint beside the saved weights");
   verb->footer(

@@ -2,6 +2,7 @@
 // that store everything, on less memory.
 
 #include <fmt/format.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -145,6 +146,104 @@ TEST(SegmentsOf, RandomCellsGiveTheSameBits) {
     }
   }
   EXPECT_LT(looking_ahead, kCells / 4);
+}
+
+// ---- A limit of memory --------------------------------------------------------------------------------------------
+
+constexpr char kForecast[] =
+    "model m(H) {\n  input x: [1] over T, target: [1] over T\n  param P: [1, H]\n  h = scan lstm(H=H) over x\n"
+    "  loss mse(P @ h, target)\n}\n";
+
+CompileOptions Within(int64_t bytes, double steps) {
+  return {.wrt = {"P", "h.W", "h.U", "h.b"}, .memory = {.bytes = bytes, .sizes = {{"T", steps}, {"B", 1}}}};
+}
+
+ir::Graph Forecast() { return GraphOf(kForecast, "m", {{"H", 8}}); }
+
+size_t TrainingBytesOf(const Program& program, std::vector<size_t> extents) {
+  const recurve_program& code = program.descriptor();
+  size_t workspace = 0;
+  for (int i = 0; i < code.entry_count; ++i) {
+    const std::string_view name = code.entries[i].name;
+    if (name == "forward" || name == "backward")
+      workspace = std::max(workspace, code.entries[i].workspace_bytes(extents.data()));
+  }
+  return workspace + code.tape_bytes(extents.data());
+}
+
+TEST(MemoryLimit, StoresEverythingWhereThatFits) {
+  auto plan = PlanProgram(Forecast(), Within(100'000'000, 1000));
+  ASSERT_TRUE(plan) << plan.error().message;
+  EXPECT_FALSE(plan->segments);
+}
+
+TEST(MemoryLimit, TakesTheShortestSegmentThatFits) {
+  constexpr int64_t kBytes = 3'275'000;
+  auto stored = CompileToMemory(Forecast(), Within(0, 100000));
+  auto program = CompileToMemory(Forecast(), Within(kBytes, 100000));
+  ASSERT_TRUE(stored && program);
+  EXPECT_LE(TrainingBytesOf(*program, {100000, 1}), size_t{kBytes});
+  EXPECT_GT(TrainingBytesOf(*stored, {100000, 1}), 7 * size_t{kBytes});
+  auto plan = PlanProgram(Forecast(), Within(kBytes, 100000));
+  ASSERT_TRUE(plan && plan->segments);
+  CompileOptions shorter = Within(0, 100000);
+  shorter.plan.segment = plan->segments->multiple / 2;
+  ASSERT_GE(shorter.plan.segment, 1);
+  auto smaller = CompileToMemory(Forecast(), shorter);
+  ASSERT_TRUE(smaller);
+  EXPECT_GT(TrainingBytesOf(*smaller, {100000, 1}), size_t{kBytes});
+}
+
+TEST(MemoryLimit, SaysWhatWouldFit) {
+  auto plan = PlanProgram(Forecast(), Within(10'000, 100000));
+  ASSERT_FALSE(plan);
+  EXPECT_THAT(plan.error().message, testing::HasSubstr("more than 10000, and computing forward again in segments"));
+}
+
+TEST(MemoryLimit, SaysWhyAProgramHasNoSegments) {
+  const ir::Graph graph = GraphOf(
+      "model m(H) {\n  input x: [2] over T\n  a = scan lstm(H=H) over x\n  b = reverse scan gru(H=H) over x\n"
+      "  output a + b\n}\n",
+      "m", {{"H", 8}});
+  auto plan = PlanProgram(graph, {.memory = {.bytes = 100'000, .sizes = {{"T", 1000}, {"B", 1}}}});
+  ASSERT_FALSE(plan);
+  EXPECT_THAT(plan.error().message, testing::HasSubstr("both directions"));
+}
+
+TEST(MemoryLimit, WantsASizeForEachAxis) {
+  auto plan = PlanProgram(Forecast(), {.memory = {.bytes = 1'000'000, .sizes = {{"T", 1000}}}});
+  ASSERT_FALSE(plan);
+  EXPECT_THAT(plan.error().message, testing::HasSubstr("a size for each axis (T, B)"));
+}
+
+// Full gradients over 100 000 steps: the loss falls, and tape and workspace stay within five megabytes of 26.
+TEST(MemoryLimit, TrainsOverAHundredThousandSteps) {
+  constexpr size_t kSteps = 100'000;
+  constexpr int64_t kBytes = 5'000'000;
+  auto program = CompileToMemory(Forecast(), Within(kBytes, kSteps));
+  ASSERT_TRUE(program) << program.error().message;
+  EXPECT_LE(TrainingBytesOf(*program, {kSteps, 1}), size_t{kBytes});
+  Session session(*program);
+  ASSERT_TRUE(session.SetExtent("T", kSteps));
+  ASSERT_TRUE(session.SetExtent("B", 1));
+  ASSERT_TRUE(session.Initialize(3));
+  std::vector<double> series(kSteps + 1);
+  for (size_t t = 0; t < series.size(); ++t) series[t] = std::sin(0.1 * static_cast<double>(t));
+  ASSERT_TRUE(session.Set("x", std::span(series).first(kSteps)));
+  ASSERT_TRUE(session.Set("target", std::span(series).last(kSteps)));
+  std::vector<double> losses;
+  for (int step = 0; step < 20; ++step) {
+    ASSERT_TRUE(session.Forward());
+    losses.push_back(session.Get("loss")->front());
+    ASSERT_TRUE(session.Fill("loss_adj", 1));
+    ASSERT_TRUE(session.Backward());
+    for (const char* name : {"P", "h.W", "h.U", "h.b"}) {
+      std::vector<double> values = *session.Get(name), gradient = *session.Get(fmt::format("{}_adj", name));
+      for (size_t i = 0; i < values.size(); ++i) values[i] -= 0.5 * gradient[i];
+      ASSERT_TRUE(session.Set(name, values));
+    }
+  }
+  EXPECT_LT(losses.back(), 0.5 * losses.front());
 }
 
 }  // namespace
