@@ -83,7 +83,7 @@ struct Artifacts {
   std::string llvm;      // if chosen
   ProgramInterface interface;
 };
-// The program as files. The object has no undefined symbol but memcpy and memset.
+// The program as files. The object has no undefined symbol.
 std::expected<Artifacts, Error> CompileToObject(const ir::Graph& graph, const CompileOptions& options = {},
                                                 const ArtifactChoice& choice = {});
 

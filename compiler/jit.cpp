@@ -1,12 +1,11 @@
 // compiler/jit.cpp: a linker session per program, made of ORC's parts.
 //
 // LLVM's ready-made LLJIT is not used: it brings a compiler, a platform and a view of every symbol of the process. An
-// object that calls memcpy and memset needs one library of symbols, one linking layer and no thread.
+// object that calls nothing needs one linking layer and no thread.
 
 #include "compiler/jit.h"
 
 #include <fmt/format.h>
-#include <llvm/ExecutionEngine/Orc/AbsoluteSymbols.h>
 #include <llvm/ExecutionEngine/Orc/Core.h>
 #include <llvm/ExecutionEngine/Orc/ObjectLinkingLayer.h>
 #include <llvm/ExecutionEngine/Orc/SelfExecutorProcessControl.h>
@@ -15,7 +14,6 @@
 #include <llvm/Support/MemoryBuffer.h>
 #include <llvm/Transforms/Utils/Cloning.h>
 
-#include <cstring>
 #include <string>
 #include <utility>
 
@@ -39,14 +37,6 @@ class Session {
   ~Session() { llvm::consumeError(session_.endSession()); }
 
   llvm::Expected<const recurve_program*> Link(std::string_view object, const std::string& symbol) {
-    const auto callable = llvm::JITSymbolFlags::Exported | llvm::JITSymbolFlags::Callable;
-    const auto clear = [](void* start, size_t bytes) { std::memset(start, 0, bytes); };
-    orc::SymbolMap functions{
-        {Intern("memcpy"), {orc::ExecutorAddr::fromPtr(&std::memcpy), callable}},
-        {Intern("memset"), {orc::ExecutorAddr::fromPtr(&std::memset), callable}},
-        {Intern("bzero"), {orc::ExecutorAddr::fromPtr(+clear), callable}},  // Darwin's memset by zero
-    };
-    if (llvm::Error error = library_.define(orc::absoluteSymbols(std::move(functions)))) return error;
     auto buffer = llvm::MemoryBuffer::getMemBufferCopy(object, symbol);
     if (llvm::Error error = linker_.add(library_, std::move(buffer))) return error;
     auto found = session_.lookup({&library_}, Intern(symbol));

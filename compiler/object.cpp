@@ -4,11 +4,16 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <llvm/BinaryFormat/ELF.h>
 #include <llvm/IR/DiagnosticInfo.h>
 #include <llvm/IR/DiagnosticPrinter.h>
+#include <llvm/IR/InstIterator.h>
+#include <llvm/IR/Instructions.h>
 #include <llvm/IR/LegacyPassManager.h>
 #include <llvm/IR/Module.h>
 #include <llvm/IR/Verifier.h>
+#include <llvm/Object/ArchiveWriter.h>
+#include <llvm/Object/ELFObjectFile.h>
 #include <llvm/Object/ObjectFile.h>
 #include <llvm/PassInfo.h>
 #include <llvm/PassRegistry.h>
@@ -19,15 +24,12 @@
 #include <llvm/Transforms/Utils/Cloning.h>
 
 #include <algorithm>
+#include <map>
+#include <optional>
 #include <utility>
 
 namespace recurve {
 namespace {
-
-// What an object may leave to its surroundings. On Darwin LLVM turns a memset by zero into bzero.
-bool IsAllowed(std::string_view name, const llvm::Triple& triple) {
-  return name == "memcpy" || name == "memset" || (triple.isOSDarwin() && name == "bzero");
-}
 
 // Symbols that stand for something which every linker, or on Windows every C runtime, of the format makes by itself.
 constexpr std::string_view kMadeByLinkers[] = {
@@ -38,12 +40,17 @@ constexpr std::string_view kMadeByLinkers[] = {
     "__stack_pointer",  // WebAssembly
 };
 
+// Bytes of the frame of each function that has one.
+using Frames = std::map<const llvm::Function*, uint64_t>;
+
 // Collects what LLVM reports while it generates code; its own handler would print, and exit on an error.
-class CollectErrors : public llvm::DiagnosticHandler {
+class Collect : public llvm::DiagnosticHandler {
  public:
-  explicit CollectErrors(std::string& errors) : errors_(errors) {}
+  Collect(std::string& errors, Frames& frames) : errors_(errors), frames_(frames) {}
 
   bool handleDiagnostics(const llvm::DiagnosticInfo& info) override {
+    if (const auto* frame = llvm::dyn_cast<llvm::DiagnosticInfoStackSize>(&info))
+      frames_[&frame->getFunction()] = frame->getStackSize();
     if (info.getSeverity() != llvm::DS_Error) return true;
     if (!errors_.empty()) errors_ += "; ";
     llvm::raw_string_ostream stream(errors_);
@@ -54,6 +61,45 @@ class CollectErrors : public llvm::DiagnosticHandler {
 
  private:
   std::string& errors_;
+  Frames& frames_;
+};
+
+// What a function may use beyond its frame, if it calls nothing.
+uint64_t RedZoneBytes(const llvm::Triple& triple) {
+  const bool has_one = triple.getArch() == llvm::Triple::x86_64 ? !triple.isOSWindows()
+                                                                 : triple.isAArch64() && triple.isOSDarwin();
+  return has_one ? 128 : 0;
+}
+
+// A chain of calls to one function or more, and what it takes of the stack.
+class StackMeter {
+ public:
+  StackMeter(const Frames& frames, uint64_t word_bytes) : frames_(frames), word_bytes_(word_bytes) {}
+
+  // Empty if nobody can know.
+  std::optional<uint64_t> BytesOf(const llvm::Function& function) {
+    if (function.isDeclaration()) return 0;
+    if (const auto known = known_.find(&function); known != known_.end()) return known->second;
+    known_[&function] = std::nullopt;  // who comes here again calls itself
+    uint64_t deepest = 0;
+    for (const llvm::Instruction& instruction : llvm::instructions(function)) {
+      if (const auto* slot = llvm::dyn_cast<llvm::AllocaInst>(&instruction); slot != nullptr && !slot->isStaticAlloca())
+        return std::nullopt;
+      const auto* call = llvm::dyn_cast<llvm::CallBase>(&instruction);
+      if (call == nullptr || call->getCalledFunction() == nullptr) continue;
+      const std::optional<uint64_t> bytes = BytesOf(*call->getCalledFunction());
+      if (!bytes) return std::nullopt;
+      deepest = std::max(deepest, *bytes);
+    }
+    const auto frame = frames_.find(&function);
+    known_[&function] = deepest + word_bytes_ + (frame == frames_.end() ? 0 : frame->second);
+    return known_[&function];
+  }
+
+ private:
+  const Frames& frames_;
+  uint64_t word_bytes_;
+  std::map<const llvm::Function*, std::optional<uint64_t>> known_;
 };
 
 // Passes of LLVM's code generation, by the names of its command lines, that cost time here and change nothing. The
@@ -113,7 +159,8 @@ class Pipeline : public llvm::legacy::PassManager {
 };
 
 // Uses the module up: code generation rewrites the IR for one target.
-std::expected<std::string, Error> Generate(llvm::Module& module, const Target& target, llvm::CodeGenFileType type) {
+std::expected<std::string, Error> Generate(llvm::Module& module, const Target& target, llvm::CodeGenFileType type,
+                                           Frames& frames) {
   std::string complaint;
   llvm::raw_string_ostream complaints(complaint);
   if (llvm::verifyModule(module, &complaints)) {
@@ -125,9 +172,13 @@ std::expected<std::string, Error> Generate(llvm::Module& module, const Target& t
                                              module.getName().str(), module.getTargetTriple().str(), target.triple())});
   }
 
+  // A frame of more bytes than none is reported.
+  for (llvm::Function& function : module) {
+    if (!function.isDeclaration()) function.addFnAttr("warn-stack-size", "0");
+  }
   std::string errors;
   std::unique_ptr<llvm::DiagnosticHandler> handler = module.getContext().getDiagnosticHandler();
-  module.getContext().setDiagnosticHandler(std::make_unique<CollectErrors>(errors));
+  module.getContext().setDiagnosticHandler(std::make_unique<Collect>(errors, frames));
   llvm::SmallVector<char, 0> bytes;
   llvm::raw_svector_ostream stream(bytes);
   Pipeline passes;
@@ -156,6 +207,13 @@ llvm::Expected<ObjectReport> Inspect(llvm::MemoryBufferRef buffer) {
   for (const llvm::object::SectionRef& section : (*file)->sections()) {
     if (section.isText()) report.text_bytes += section.getSize();
     if (section.isData()) report.read_only_bytes += section.getSize();
+    llvm::Expected<llvm::StringRef> name = section.getName();
+    if (!name) return name.takeError();
+    // Addresses in position independent constants are filled in by the loader, which then protects them.
+    const bool is_written = file->get()->isELF() &&
+                            (llvm::object::ELFSectionRef(section).getFlags() & llvm::ELF::SHF_WRITE) != 0 &&
+                            !name->starts_with(".data.rel.ro");
+    if (is_written && section.getSize() > 0) report.writable.push_back(name->str());
   }
   for (const llvm::object::SymbolRef& symbol : (*file)->symbols()) {
     llvm::Expected<uint32_t> flags = symbol.getFlags();
@@ -174,27 +232,48 @@ llvm::Expected<ObjectReport> Inspect(llvm::MemoryBufferRef buffer) {
 
 }  // namespace
 
-std::expected<std::string, Error> ConsumeIntoObject(llvm::Module& module, const Target& target) {
-  auto object = Generate(module, target, llvm::CodeGenFileType::ObjectFile);
+std::expected<std::string, Error> ConsumeIntoObject(llvm::Module& module, const Target& target, ObjectReport* report) {
+  Frames frames;
+  auto object = Generate(module, target, llvm::CodeGenFileType::ObjectFile, frames);
   if (!object) return object;
-  auto report = InspectObject(*object);
-  if (!report) return std::unexpected(report.error());
-  std::vector<std::string> refused = std::move(report->undefined);
-  std::erase_if(refused, [&](const std::string& name) { return IsAllowed(name, module.getTargetTriple()); });
-  if (!refused.empty()) {
-    return std::unexpected(
-        Error{fmt::format("code for `{}` calls `{}`, but may call nothing except `memcpy` and `memset`",
-                          target.description(), fmt::join(refused, "`, `"))});
+  auto found = InspectObject(*object);
+  if (!found) return std::unexpected(found.error());
+  auto refuse = [&](const std::string& what) {
+    return std::unexpected(Error{fmt::format("code for `{}` {}", target.description(), what)});
+  };
+  if (!found->undefined.empty())
+    return refuse(fmt::format("calls `{}`, but may call nothing", fmt::join(found->undefined, "`, `")));
+  if (!found->writable.empty())
+    return refuse(fmt::format("writes to memory of its own, in `{}`", fmt::join(found->writable, "`, `")));
+  StackMeter meter(frames, module.getDataLayout().getPointerSize());
+  for (const llvm::Function& function : module) {
+    if (function.isDeclaration() || function.hasLocalLinkage()) continue;
+    const std::optional<uint64_t> bytes = meter.BytesOf(function);
+    if (!bytes) return refuse(fmt::format("takes an unknown part of the stack in `{}`", function.getName().str()));
+    found->stack_bytes[function.getName().str()] = *bytes + RedZoneBytes(module.getTargetTriple());
   }
+  if (report != nullptr) *report = *std::move(found);
   return object;
 }
 
-std::expected<std::string, Error> CompileObject(const llvm::Module& module, const Target& target) {
-  return ConsumeIntoObject(*llvm::CloneModule(module), target);
+std::expected<std::string, Error> CompileObject(const llvm::Module& module, const Target& target,
+                                                ObjectReport* report) {
+  return ConsumeIntoObject(*llvm::CloneModule(module), target, report);
 }
 
 std::expected<std::string, Error> CompileAssembly(const llvm::Module& module, const Target& target) {
-  return Generate(*llvm::CloneModule(module), target, llvm::CodeGenFileType::AssemblyFile);
+  Frames frames;
+  return Generate(*llvm::CloneModule(module), target, llvm::CodeGenFileType::AssemblyFile, frames);
+}
+
+std::expected<std::string, Error> MakeArchive(std::string_view object, std::string_view member) {
+  std::vector<llvm::NewArchiveMember> members;
+  members.emplace_back(llvm::MemoryBufferRef(object, member));
+  auto archive = llvm::writeArchiveToBuffer(members, llvm::SymtabWritingMode::NormalSymtab,
+                                            members.front().detectKindFromObject(), /*Deterministic=*/true,
+                                            /*Thin=*/false);
+  if (!archive) return std::unexpected(FromLlvm("cannot write an archive", archive.takeError()));
+  return (*archive)->getBuffer().str();
 }
 
 std::string PrintLlvm(const llvm::Module& module) {

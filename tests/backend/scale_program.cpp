@@ -35,7 +35,19 @@ define void @NAME_pack(ptr %slots) nounwind {
   %W = load ptr, ptr %slots
   %slot1 = getelementptr ptr, ptr %slots, i32 1
   %packed = load ptr, ptr %slot1
-  call void @llvm.memcpy.p0.p0.SIZE(ptr %packed, ptr %W, SIZE 16, i1 false)
+  br label %copy
+
+copy:
+  %i = phi SIZE [ 0, %0 ], [ %next, %copy ]
+  %from = getelementptr float, ptr %W, SIZE %i
+  %to = getelementptr float, ptr %packed, SIZE %i
+  %value = load float, ptr %from
+  store float %value, ptr %to
+  %next = add SIZE %i, 1
+  %more = icmp ult SIZE %next, 4
+  br i1 %more, label %copy, label %done
+
+done:
   ret void
 }
 
@@ -47,14 +59,11 @@ entry:
   %slot3 = getelementptr ptr, ptr %slots, i32 3
   %slot4 = getelementptr ptr, ptr %slots, i32 4
   %slot5 = getelementptr ptr, ptr %slots, i32 5
+  %tape = load ptr, ptr %slot4
+  %workspace = load ptr, ptr %slot5
   %x = load ptr, ptr %slot1
   %packed = load ptr, ptr %slot2
   %y = load ptr, ptr %slot3
-  %tape = load ptr, ptr %slot4
-  %workspace = load ptr, ptr %slot5
-  %bytes = mul SIZE %rows, 16
-  call void @llvm.memcpy.p0.p0.SIZE(ptr %workspace, ptr %x, SIZE %bytes, i1 false)
-  call void @llvm.memset.p0.SIZE(ptr %tape, i8 0, SIZE %bytes, i1 false)
   %count = mul SIZE %rows, 4
   br label %head
 
@@ -73,15 +82,16 @@ body:
   %product = fmul float %value, %weight
   %scaled = fmul float %product, FACTOR
   store float %scaled, ptr %y_at
+  %workspace_at = getelementptr float, ptr %workspace, SIZE %i
+  store float %value, ptr %workspace_at
+  %tape_at = getelementptr float, ptr %tape, SIZE %i
+  store float 0.0, ptr %tape_at
   %next = add SIZE %i, 1
   br label %head
 
 done:
   ret void
 }
-
-declare void @llvm.memcpy.p0.p0.SIZE(ptr, ptr, SIZE, i1)
-declare void @llvm.memset.p0.SIZE(ptr, i8, SIZE, i1)
 )";
 
 }  // namespace
