@@ -11,6 +11,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "compiler/bake.h"
 #include "compiler/compile_key.h"
 #include "compiler/derivative.h"
 #include "compiler/descriptor.h"
@@ -195,6 +196,20 @@ std::expected<Program, Error> LoadKept(const KeptObject& kept) {
   return Program::Wrap(code->program, code->keep_alive);
 }
 
+// The plan for another machine, perhaps, with its weights in it.
+std::expected<Plan, Error> WithWeightsOf(Plan plan, const CompileOptions& options, const WeightFile& weights) {
+  std::expected<Target, Error> here = MakeTarget({});
+  if (!here) return std::unexpected(here.error());
+  Compiled packing = CompileModule(PackingOf(plan), options, *here);
+  std::expected<std::string, Error> object = ConsumeIntoObjectForHere(*packing.module, *here);
+  if (!object) return std::unexpected(object.error());
+  std::expected<Program, Error> program = LoadKept({std::move(packing.interface.name), *std::move(object)});
+  if (!program) return std::unexpected(program.error());
+  Parameters parameters(*std::move(program));
+  if (auto restored = Restore(parameters, weights); !restored) return std::unexpected(restored.error());
+  return WithWeights(std::move(plan), parameters);
+}
+
 // The program that is kept, or else the one that `make` makes, which then is.
 std::expected<Program, Error> FindOrMake(const CompileOptions& options, const std::function<std::string()>& make_key,
                                          const std::function<std::expected<KeptObject, Error>()>& make) {
@@ -255,12 +270,16 @@ std::expected<Artifacts, Error> CompileToObject(const ir::Graph& graph, const Co
                                                 const ArtifactChoice& choice) {
   std::expected<Target, Error> target = TargetOf(options);
   if (!target) return std::unexpected(target.error());
-  const std::expected<Plan, Error> plan = PlanWithin(graph, options, *target);
+  std::expected<Plan, Error> plan = PlanWithin(graph, options, *target);
+  if (plan && choice.weights != nullptr) plan = WithWeightsOf(*std::move(plan), options, *choice.weights);
   if (!plan) return std::unexpected(plan.error());
   Compiled compiled = CompileModule(*plan, options, *target);
-  std::expected<std::string, Error> object = CompileObject(*compiled.module, *target);
+  compiled.interface.stream_workspace_bytes = StreamWorkspaceBytes(*plan);
+  Artifacts artifacts;
+  std::expected<std::string, Error> object = CompileObject(*compiled.module, *target, &artifacts.report);
   if (!object) return std::unexpected(object.error());
-  Artifacts artifacts{.object = *std::move(object), .header = CHeader(compiled.interface)};
+  artifacts.object = *std::move(object);
+  artifacts.header = CHeader(compiled.interface);
   if (choice.llvm) artifacts.llvm = PrintLlvm(*compiled.module);
   if (choice.assembly) {
     std::expected<std::string, Error> assembly = CompileAssembly(*compiled.module, *target);

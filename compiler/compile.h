@@ -21,11 +21,13 @@
 #include <vector>
 
 #include "compiler/interface.h"
+#include "compiler/object.h"
 #include "compiler/passes.h"
 #include "compiler/target.h"
 #include "ir/graph.h"
 #include "runtime/error.h"
 #include "runtime/program.h"
+#include "runtime/weights.h"
 
 namespace recurve {
 
@@ -75,6 +77,8 @@ std::expected<Program, Error> CompileToMemory(const ir::Graph& graph, const Comp
 struct ArtifactChoice {
   bool assembly = false;
   bool llvm = false;
+  // Parameters that become part of the object (bake.h); null: they are arguments.
+  const WeightFile* weights = nullptr;
 };
 struct Artifacts {
   std::string object;    // the bytes of an object file
@@ -82,6 +86,7 @@ struct Artifacts {
   std::string assembly;  // if chosen
   std::string llvm;      // if chosen
   ProgramInterface interface;
+  ObjectReport report;
 };
 // The program as files. The object has no undefined symbol.
 std::expected<Artifacts, Error> CompileToObject(const ir::Graph& graph, const CompileOptions& options = {},

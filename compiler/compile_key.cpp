@@ -46,8 +46,8 @@ class KeyBuilder {
     AddAll(triple, cpu, features);
   }
   void Add(const PlanChoices& choices) {
-    const auto& [chunk_rows, segment, team] = choices;
-    AddAll(chunk_rows, segment, team);
+    const auto& [chunk_rows, segment, team, only_one] = choices;
+    AddAll(chunk_rows, segment, team, only_one);
   }
   template <typename T>
   void Add(const std::vector<T>& values) {

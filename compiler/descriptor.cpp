@@ -46,9 +46,28 @@ class DescriptorEmitter {
         Table("entries", entries),
     });
     Global(DescriptorSymbol(program_.name), llvm::GlobalValue::ExternalLinkage, descriptor);
+    EmitInfo();
   }
 
  private:
+  // A recurve_tensor for each parameter.
+  void EmitInfo() {
+    Constants rows;
+    for (const Slot* slot : ParametersOf(program_)) {
+      rows.push_back(Struct({Text(slot->name), Dims(*slot), Int32(static_cast<int64_t>(slot->shape.size())),
+                             Int32(slot->kind == RECURVE_SLOT_PARAMETER)}));
+    }
+    if (rows.empty()) return;
+    auto* type = llvm::ArrayType::get(rows[0]->getType(), rows.size());
+    Global(InfoSymbol(program_), llvm::GlobalValue::ExternalLinkage, llvm::ConstantArray::get(type, rows));
+  }
+
+  llvm::Constant* Dims(const Slot& slot) {
+    Constants dims;
+    for (const ir::Dim& dim : slot.shape) dims.push_back(Int64(DimNumber(dim)));
+    return Table("dims", dims);
+  }
+
   llvm::Constant* Entry(const EntryInterface& entry) {
     Constants slots;
     for (const Slot& slot : entry.slots) slots.push_back(SlotConstant(slot));
@@ -63,14 +82,12 @@ class DescriptorEmitter {
   }
 
   llvm::Constant* SlotConstant(const Slot& slot) {
-    Constants dims;
-    for (const ir::Dim& dim : slot.shape) dims.push_back(Int64(DimNumber(dim)));
     return Struct({
         Text(slot.name),
         Int32(slot.kind),
         Int32(slot.is_index),
         Int32(static_cast<int64_t>(slot.shape.size())),
-        Table("dims", dims),
+        Dims(slot),
         Int64(slot.classes),
         Int32(static_cast<int64_t>(slot.init.kind)),
         Double(slot.init.a),

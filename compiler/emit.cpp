@@ -109,12 +109,13 @@ class EntryEmitter {
 
   void Run() {
     EmitWorkspaceBytes();
-    EmitUsefulMembers();
+    if (!emit_.plan.choices.only_one) EmitUsefulMembers();
     std::string name = emit_.plan.name + "_" + entry_.name;
     llvm::FunctionType* type = llvm::FunctionType::get(builder_.getVoidTy(), {emit_.types.pointer}, false);
     llvm::Function* entry = llvm::Function::Create(type, llvm::GlobalValue::ExternalLinkage, name, emit_.module);
     entry->addFnAttr(llvm::Attribute::NoUnwind);
     if (!entry_.has_one_row_code) return EmitAnyRows(entry);
+    if (emit_.plan.choices.only_one) return EmitOneRow(entry);
     llvm::Function* one_row = emit_.NewFunction(name + "_one_row", {emit_.types.pointer}, true);
     llvm::Function* any_rows = emit_.NewFunction(name + "_any_rows", {emit_.types.pointer}, true);
     Choose(entry, one_row, any_rows);
@@ -200,6 +201,7 @@ class EntryEmitter {
 
  private:
   llvm::ConstantInt* Word(int64_t value) const { return emit_.types.Word(value); }
+  bool HasBatch() const { return std::ranges::find(emit_.plan.axes, "B") != emit_.plan.axes.end(); }
 
   Value* LoadSlot(int slot, llvm::Type* type) {
     return builder_.CreateLoad(type,
@@ -222,7 +224,7 @@ class EntryEmitter {
   void FillFrame() {
     std::map<std::string, Value*> axes;
     for (size_t i = 0; i < emit_.plan.axes.size(); ++i) {
-      const bool is_one = is_one_row_ && emit_.plan.axes[i] == "B";
+      const bool is_one = (is_one_row_ || emit_.plan.choices.only_one) && emit_.plan.axes[i] == "B";
       axes[emit_.plan.axes[i]] = is_one ? Word(1) : LoadSlot(static_cast<int>(i), emit_.types.size);
       SetFrame(static_cast<int>(i), axes[emit_.plan.axes[i]]);
     }
@@ -235,7 +237,8 @@ class EntryEmitter {
     }
     auto size = [&](const Size& elements) { return EmitSize(builder_, emit_.types, elements, known); };
     FillTeam();
-    Value* packed = LoadSlot(SlotOfKind(RECURVE_SLOT_PACKED), emit_.types.pointer);
+    Value* packed = emit_.plan.packed_constant >= 0 ? emit_.constants[emit_.plan.packed_constant]
+                                                    : LoadSlot(SlotOfKind(RECURVE_SLOT_PACKED), emit_.types.pointer);
     SetFrame(layout_.Packed(), packed);
     Value* workspace = LoadSlot(SlotOfKind(RECURVE_SLOT_WORKSPACE), emit_.types.pointer);
     llvm::Type* byte = builder_.getInt8Ty();
@@ -258,6 +261,8 @@ class EntryEmitter {
         address = builder_.CreateGEP(byte, packed, Word(buffer.packed_offset_bytes));
       } else if (buffer.place == Place::kTape) {
         address = tape[buffer.tape_region];
+      } else if (buffer.place == Place::kConstant) {
+        address = emit_.constants[buffer.constant];
       } else if (buffer.place == Place::kSlot) {
         Value* given = LoadSlot(buffer.slot, emit_.types.pointer);
         if (buffer.needs_workspace()) {
@@ -296,14 +301,13 @@ class EntryEmitter {
 
   // Members that the entry has no use for return at once, and the first goes on without a team.
   void FillTeam() {
-    if (is_one_row_) {
+    if (is_one_row_ || emit_.plan.choices.only_one) {
       SetFrame(layout_.BatchBegin(), Word(0));
       SetFrame(layout_.BatchEnd(), Word(1));
       return WorkAlone();
     }
     Value* team = LoadSlot(SlotOfKind(RECURVE_SLOT_TEAM), emit_.types.pointer);
-    bool has_batch = std::ranges::find(emit_.plan.axes, "B") != emit_.plan.axes.end();
-    Value* batch = has_batch ? FrameWord(layout_.Axis("B"), emit_.types.size) : Word(1);
+    Value* batch = HasBatch() ? FrameWord(layout_.Axis("B"), emit_.types.size) : Word(1);
     SetFrame(layout_.BatchBegin(), Word(0));
     SetFrame(layout_.BatchEnd(), batch);
     WorkAlone();
@@ -352,7 +356,7 @@ class EntryEmitter {
       if (const auto* call = std::get_if<KernelCall>(&statement.kind)) {
         EmitCall(call->kernel);
       } else if (const auto* loop = std::get_if<TimeLoop>(&statement.kind)) {
-        if (loop->team) {
+        if (loop->team && !emit_.plan.choices.only_one) {
           EmitSharedLoop(*loop);
         } else {
           EmitTimeLoop(*loop);
@@ -386,11 +390,12 @@ class EntryEmitter {
       llvm::Function* function = KernelEmitter(emit_, layout_, kernel, loops, name + form, known).Emit();
       builder_.CreateCall(function, arguments);
     };
+    const std::map<int, Value*> of_one = {
+        {layout_.Axis("B"), Word(1)}, {layout_.BatchBegin(), Word(0)}, {layout_.BatchEnd(), Word(1)}};
+    if (emit_.plan.choices.only_one && HasBatch()) return call(of_one, "");
     if (!kernel.has_one_row_form) return call({}, "");
     Value* is_one_row = builder_.CreateICmpEQ(FrameWord(layout_.Axis("B"), emit_.types.size), Word(1));
-    EmitIf(builder_, is_one_row, [&] {
-      call({{layout_.Axis("B"), Word(1)}, {layout_.BatchBegin(), Word(0)}, {layout_.BatchEnd(), Word(1)}}, "_one_row");
-    });
+    EmitIf(builder_, is_one_row, [&] { call(of_one, "_one_row"); });
     EmitIf(builder_, builder_.CreateNot(is_one_row), [&] { call({}, ""); });
   }
 
@@ -599,6 +604,15 @@ class EntryEmitter {
   }
 };
 
+llvm::Constant* EmitConstant(llvm::Module& module, const Plan& plan, const Constant& constant) {
+  llvm::Constant* bytes = llvm::ConstantDataArray::getString(module.getContext(), constant.bytes, /*AddNull=*/false);
+  auto* global =
+      new llvm::GlobalVariable(module, bytes->getType(), /*isConstant=*/true, llvm::GlobalValue::InternalLinkage, bytes,
+                               plan.name + "_" + CIdentifier(constant.name));
+  global->setAlignment(llvm::Align(RECURVE_ALIGNMENT));
+  return global;
+}
+
 // Shares equal addresses and drops trivial arithmetic: the one pass that makes code generation quicker by more than it
 // costs.
 void ShareAddresses(llvm::Module& module) {
@@ -622,6 +636,7 @@ std::unique_ptr<llvm::Module> Emit(const Plan& plan, const Target& target, llvm:
   auto module = std::make_unique<llvm::Module>(plan.name, context);
   target.Configure(*module);
   EmitModule emit{*module, plan, EmitTypes(*module, plan.precision), {}};
+  for (const Constant& constant : plan.constants) emit.constants.push_back(EmitConstant(*module, plan, constant));
   bool has_tape = false;
   for (const EntryPlan& entry : plan.entries) {
     EntryEmitter(emit, entry).Run();

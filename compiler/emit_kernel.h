@@ -20,6 +20,7 @@ struct EmitModule {
   EmitTypes types;
   std::map<std::vector<int64_t>, llvm::Function*> tiles;
   std::map<Storage, llvm::Function*> pack_columns = {};
+  std::vector<llvm::Constant*> constants = {};  // addresses, in the order of the plan
 
   LaneShape Shape(int width) const {
     return {types.real_bytes, width, plan.machine.fused_multiply_add, plan.machine.half_conversions, plan.math};

@@ -8,46 +8,13 @@
 #include <algorithm>
 #include <iterator>
 #include <ranges>
-#include <set>
 #include <string_view>
 #include <vector>
 
+#include "compiler/c_names.h"
+
 namespace recurve {
 namespace {
-
-// Words that C99 to C23 or C++98 to C++23 keep to themselves, and macros that GNU dialects define on common systems;
-// each between spaces.
-constexpr std::string_view kReserved =
-    " "
-    "NULL _Alignas _Alignof _Atomic _BitInt _Bool _Complex _Decimal128 _Decimal32 _Decimal64 _Generic _Imaginary "
-    "_Noreturn _Static_assert _Thread_local alignas alignof and and_eq asm auto bitand bitor bool break case "
-    "catch char char16_t char32_t char8_t class co_await co_return co_yield compl concept const const_cast "
-    "consteval constexpr constinit continue decltype default delete do double dynamic_cast else enum explicit "
-    "export extern false float for friend goto if inline int linux long mutable namespace new noexcept not not_eq "
-    "nullptr operator or or_eq private protected public register reinterpret_cast requires restrict return short "
-    "signed sizeof static static_assert static_cast struct switch template this thread_local throw true try "
-    "typedef typeid typename typeof typeof_unqual union unix unsigned using virtual void volatile wchar_t while "
-    "xor xor_eq ";
-
-bool IsReserved(const std::string& word) { return kReserved.contains(" " + word + " "); }
-
-// One scope of C names.
-class Names {
- public:
-  Names() = default;
-  Names(std::initializer_list<std::string> taken) : taken_(taken) {}
-
-  std::string Take(std::string_view name) {
-    std::string wanted = CIdentifier(name);
-    if (IsReserved(wanted)) wanted += '_';
-    std::string identifier = wanted;
-    for (int copy = 2; !taken_.insert(identifier).second; ++copy) identifier = fmt::format("{}_{}", wanted, copy);
-    return identifier;
-  }
-
- private:
-  std::set<std::string> taken_;
-};
 
 // Text that may stand inside a comment, whatever it holds.
 std::string InComment(std::string_view text) {
@@ -57,12 +24,6 @@ std::string InComment(std::string_view text) {
     if (closes) result += ' ';
     result += c == '\n' ? ' ' : c;
   }
-  return result;
-}
-
-std::string Upper(std::string_view text) {
-  std::string result(text);
-  std::ranges::transform(result, result.begin(), [](char c) { return c >= 'a' && c <= 'z' ? c - 'a' + 'A' : c; });
   return result;
 }
 
@@ -87,49 +48,11 @@ std::string InitText(const ir::Init& init) {
 // Bytes as aligned_alloc takes them.
 size_t Padded(size_t bytes) { return (bytes + RECURVE_ALIGNMENT - 1) / RECURVE_ALIGNMENT * RECURVE_ALIGNMENT; }
 
-struct Member {
-  const Slot* slot;
-  std::string identifier;
-};
-
-// An entry with the C names of its slots.
-struct CEntry {
-  const EntryInterface* entry;
-  std::string symbol, identifier;
-  std::vector<Member> members;
-
-  bool Overwrites(const Slot& slot) const {
-    switch (slot.kind) {
-      case RECURVE_SLOT_STATE: return entry->name == "step";
-      case RECURVE_SLOT_PACKED: return entry->name == "pack";
-      case RECURVE_SLOT_TAPE: return entry->name == "forward";
-      case RECURVE_SLOT_OUTPUT:
-      case RECURVE_SLOT_WORKSPACE: return true;
-      case RECURVE_SLOT_EXTENT:
-      case RECURVE_SLOT_INPUT:
-      case RECURVE_SLOT_PARAMETER:
-      case RECURVE_SLOT_CONSTANT:
-      case RECURVE_SLOT_ADJOINT:
-      case RECURVE_SLOT_TEAM: return false;
-    }
-    return false;
-  }
-  bool Has(recurve_slot_kind kind) const {
-    return std::ranges::any_of(members, [&](const Member& member) { return member.slot->kind == kind; });
-  }
-};
-
 class HeaderPrinter {
  public:
-  explicit HeaderPrinter(const ProgramInterface& program) : program_(program), name_(CIdentifier(program.name)) {
-    Names axis_names{"extents", "bytes", "largest"};
-    for (const std::string& axis : program.axes) axes_.push_back(axis_names.Take(axis));
-    for (const EntryInterface& entry : program.entries) {
-      CEntry& c_entry = entries_.emplace_back(CEntry{&entry, EntrySymbol(program, entry), CIdentifier(entry.name), {}});
-      Names names;
-      for (const Slot& slot : entry.slots) c_entry.members.push_back({&slot, names.Take(slot.name)});
-      has_workspace_ |= HasWorkspace(entry);
-    }
+  explicit HeaderPrinter(const ProgramInterface& program)
+      : program_(program), c_(program), name_(c_.name), axes_(c_.axes), entries_(c_.entries) {
+    for (const EntryInterface& entry : program.entries) has_workspace_ |= HasWorkspace(entry);
   }
 
   std::string Print() {
@@ -141,6 +64,8 @@ class HeaderPrinter {
     Constants();
     for (const CEntry& entry : entries_) Entry(entry);
     Sizes();
+    Stream();
+    Info();
     Line("/* Describes the program to the C++ runtime (recurve::Program::Wrap); C code does not need it. */");
     Line("struct recurve_program;\nextern const struct recurve_program {};\n", DescriptorSymbol(program_.name));
     Line("#ifdef __cplusplus\n}}\n#endif\n");
@@ -162,7 +87,7 @@ class HeaderPrinter {
     Line(
         " * Each function takes a struct of sizes and pointers. Tensors are dense, row-major and time-first, of {}; "
         "sizes",
-        ElementType());
+        c_.ElementType());
     Line(
         " * are elements unless they end in _bytes. The caller owns every buffer; nothing is allocated, locked or "
         "kept.");
@@ -176,22 +101,26 @@ class HeaderPrinter {
       case Storage::kBf16: StorageNote("bf16"); break;
       case Storage::kF16: StorageNote("f16"); break;
     }
-    Example();
+    if (program_.constant_bytes != 0)
+      Line(" * Weights are inside, {} bytes of read-only data.", program_.constant_bytes);
+    if (program_.only_one)
+      Line(" * Every call is for a batch of one on one thread: B must be 1, and `team` is not read.");
+    if (!PrintStreamExample()) Example();
     ParameterTable();
     Line(" */\n");
   }
 
   void StorageNote(std::string_view storage) {
     Line(" * Packed weights and the tape hold {}, rounded to nearest; arithmetic and all other buffers are of {}.",
-         storage, ElementType());
+         storage, c_.ElementType());
   }
 
   void Example() {
     Line(" *\n * Example (members that are not named are null; tensors of yours have the members' names):\n *");
     auto code = [&](const std::string& line) { Line(" *     {}", line); };
     if (!axes_.empty()) code(fmt::format("size_t {} = 1;", fmt::join(axes_, " = 1, ")));
-    const CEntry* run = FindFirst({"inference", "forward", "step"});
-    const CEntry* pack = FindFirst({"pack"});
+    const CEntry* run = c_.FindFirst({"inference", "forward", "step"});
+    const CEntry* pack = c_.FindFirst({"pack"});
     auto any_has = [&](recurve_slot_kind kind) {
       return (run != nullptr && run->Has(kind)) || (pack != nullptr && pack->Has(kind));
     };
@@ -204,7 +133,7 @@ class HeaderPrinter {
     for (const CEntry* entry : {pack, run}) {
       if (entry == nullptr) continue;
       code(fmt::format("struct {}_args {} = {{", entry->symbol, entry->identifier));
-      for (const Member& member : entry->members) {
+      for (const CMember& member : entry->members) {
         if (member.slot->kind == RECURVE_SLOT_TEAM) continue;
         code(fmt::format("    .{0} = {1},", member.identifier, ExampleValue(member)));
       }
@@ -213,9 +142,96 @@ class HeaderPrinter {
     }
   }
 
-  std::string ExampleValue(const Member& member) const {
+  // The state of one sequence instead of arguments, where that is enough.
+  bool PrintStreamExample() {
+    if (stream_.step == nullptr) return false;
+    Line(" *\n * Example (buffers of yours have the arguments' names):\n *");
+    Line(" *     struct {0}_stream stream;\n *     {0}_stream_reset(&stream);", name_);
+    Line(" *     for (;;) {}_stream_step(&stream{});", name_, StreamArguments(", {}"));
+    return true;
+  }
+
+  // Inputs, then outputs, each as `form` says.
+  std::string StreamArguments(fmt::format_string<const std::string&> form) const {
+    std::string text;
+    for (const std::vector<CMember>* members : {&stream_.inputs, &stream_.outputs}) {
+      for (const CMember& member : *members) text += fmt::format(form, member.identifier);
+    }
+    return text;
+  }
+
+  // C99 and C++98: members are assigned one by one, and nothing from a library is called.
+  void Stream() {
+    if (stream_.step == nullptr) return;
+    const size_t bytes = program_.stream_workspace_bytes;
+    Line("/* One sequence, a step at a time: its state, which is the caller's, and nothing else is kept. */");
+    Line("struct {}_stream {{", name_);
+    for (const CMember& state : stream_.states)
+      Line("  {} {}[{}];", c_.ElementType(), state.identifier, ElementsOfOne(state.slot->shape));
+    Line("  unsigned char workspace[{}]; /* scratch between its aligned bytes */\n}};\n",
+         bytes + RECURVE_ALIGNMENT - 1);
+    Line("/* The beginning of a sequence: all states are zero. */");
+    Line("static inline void {0}_stream_reset(struct {0}_stream *stream) {{", name_);
+    if (!stream_.states.empty()) Line("  size_t i;");
+    if (stream_.states.empty()) Line("  (void)stream;");
+    for (const CMember& state : stream_.states)
+      Line("  for (i = 0; i < {}; ++i) stream->{}[i] = 0;", ElementsOfOne(state.slot->shape), state.identifier);
+    Line("}}\n");
+    for (const CMember& input : stream_.inputs) StreamComment(input);
+    for (const CMember& output : stream_.outputs) StreamComment(output);
+    std::string parameters;
+    for (const CMember& input : stream_.inputs)
+      parameters += fmt::format(", const {} *{}", TypeOf(*input.slot), input.identifier);
+    for (const CMember& output : stream_.outputs)
+      parameters += fmt::format(", {} *{}", TypeOf(*output.slot), output.identifier);
+    Line("static inline void {0}_stream_step(struct {0}_stream *stream{1}) {{", name_, parameters);
+    Line("  struct {}_args args;", stream_.step->symbol);
+    for (const CMember& member : stream_.step->members) Line("  args.{} = {};", member.identifier, StreamValue(member));
+    Line("  {}(&args);\n}}\n", stream_.step->symbol);
+  }
+
+  void StreamComment(const CMember& member) {
+    ir::Shape shape = member.slot->shape;
+    std::erase_if(shape, [](const ir::Dim& dim) { return !dim.is_constant(); });
+    Line("/* {}: {}: {} */", member.identifier, ShapeText(shape),
+         member.slot->kind == RECURVE_SLOT_INPUT ? "input" : "overwritten; null if not wanted");
+  }
+
+  std::string StreamValue(const CMember& member) const {
     switch (member.slot->kind) {
-      case RECURVE_SLOT_EXTENT: return AxisIdentifier(member.slot->name);
+      case RECURVE_SLOT_EXTENT: return "1";
+      case RECURVE_SLOT_STATE: return "stream->" + member.identifier;
+      case RECURVE_SLOT_INPUT:
+      case RECURVE_SLOT_OUTPUT: return member.identifier;
+      case RECURVE_SLOT_WORKSPACE:
+        return fmt::format("(void *)(((uintptr_t)stream->workspace + {}) / {} * {})", RECURVE_ALIGNMENT - 1,
+                           RECURVE_ALIGNMENT, RECURVE_ALIGNMENT);
+      case RECURVE_SLOT_PARAMETER:
+      case RECURVE_SLOT_CONSTANT:
+      case RECURVE_SLOT_ADJOINT:
+      case RECURVE_SLOT_PACKED:
+      case RECURVE_SLOT_TAPE:
+      case RECURVE_SLOT_TEAM: break;
+    }
+    return "0";
+  }
+
+  std::string_view TypeOf(const Slot& slot) const { return slot.is_index ? "int32_t" : c_.ElementType(); }
+
+  // The same lines as in runtime/abi.h.
+  void Info() {
+    const size_t count = ParametersOf(program_).size();
+    if (count == 0) return;
+    Line("/* The parameters, for who loads them from a file; shapes are row-major. */");
+    Line("#ifndef RECURVE_TENSOR_DEFINED\n#define RECURVE_TENSOR_DEFINED\nstruct recurve_tensor {{");
+    Line("  const char *name;\n  const int64_t *dims;\n  int32_t rank;\n  int32_t is_trained;\n}};\n#endif");
+    Line("enum {{ {}_INFO_COUNT = {} }};", Upper(name_), count);
+    Line("extern const struct recurve_tensor {}[{}];\n", InfoSymbol(program_), count);
+  }
+
+  std::string ExampleValue(const CMember& member) const {
+    switch (member.slot->kind) {
+      case RECURVE_SLOT_EXTENT: return c_.AxisIdentifier(member.slot->name);
       case RECURVE_SLOT_PACKED: return "packed";
       case RECURVE_SLOT_TAPE: return "tape";
       case RECURVE_SLOT_WORKSPACE: return "workspace";
@@ -231,14 +247,7 @@ class HeaderPrinter {
   }
 
   void ParameterTable() {
-    std::vector<const Slot*> parameters;
-    std::set<std::string_view> seen;
-    for (const EntryInterface& entry : program_.entries) {
-      for (const Slot& slot : entry.slots) {
-        bool is_parameter = slot.kind == RECURVE_SLOT_PARAMETER || slot.kind == RECURVE_SLOT_CONSTANT;
-        if (is_parameter && seen.insert(slot.name).second) parameters.push_back(&slot);
-      }
-    }
+    const std::vector<const Slot*> parameters = ParametersOf(program_);
     if (parameters.empty()) return;
     size_t width = std::ranges::max(parameters | std::views::transform([](auto* slot) { return slot->name.size(); }));
     Line(" *\n * Parameters, with the distribution that training starts from:\n *");
@@ -258,8 +267,8 @@ class HeaderPrinter {
   }
 
   void Constants() {
-    Names names{name_ + "_workspace_bytes", name_ + "_tape_bytes", ExportedTapeSymbol(program_),
-                DescriptorSymbol(program_.name)};
+    CScope names{name_ + "_workspace_bytes", name_ + "_tape_bytes", ExportedTapeSymbol(program_),
+                 DescriptorSymbol(program_.name)};
     for (const CEntry& entry : entries_) {
       names.Take(entry.symbol);
       names.Take(entry.symbol + "_workspace_bytes");
@@ -277,7 +286,7 @@ class HeaderPrinter {
 
   void Entry(const CEntry& entry) {
     Line("struct {}_args {{", entry.symbol);
-    for (const Member& member : entry.members) {
+    for (const CMember& member : entry.members) {
       Line("  {:40} /* {} */", Declaration(entry, member) + ";", InComment(Meaning(entry, *member.slot)));
     }
     Line("}};");
@@ -288,7 +297,7 @@ class HeaderPrinter {
     Line("");
   }
 
-  std::string Declaration(const CEntry& entry, const Member& member) const {
+  std::string Declaration(const CEntry& entry, const CMember& member) const {
     std::string_view access = entry.Overwrites(*member.slot) ? "" : "const ";
     switch (member.slot->kind) {
       case RECURVE_SLOT_EXTENT: return "size_t " + member.identifier;
@@ -303,7 +312,7 @@ class HeaderPrinter {
       case RECURVE_SLOT_ADJOINT:
       case RECURVE_SLOT_OUTPUT: break;
     }
-    return fmt::format("{}{} *{}", access, member.slot->is_index ? "int32_t" : ElementType(), member.identifier);
+    return fmt::format("{}{} *{}", access, TypeOf(*member.slot), member.identifier);
   }
 
   std::string Meaning(const CEntry& entry, const Slot& slot) const {
@@ -365,24 +374,13 @@ class HeaderPrinter {
     return axes_.empty() ? "extents is not read" : fmt::format("extents: {}", fmt::join(axes_, ", "));
   }
   std::string PackedBytes() const { return Upper(name_) + "_PACKED_BYTES"; }
-  std::string_view ElementType() const { return program_.precision == Precision::kF32 ? "float" : "double"; }
-
-  std::string AxisIdentifier(std::string_view axis) const {
-    auto found = std::ranges::find(program_.axes, axis);
-    return found == program_.axes.end() ? CIdentifier(axis) : axes_[found - program_.axes.begin()];
-  }
-  const CEntry* FindFirst(std::initializer_list<std::string_view> names) const {
-    for (std::string_view name : names) {
-      auto found = std::ranges::find(entries_, name, [](const CEntry& entry) { return entry.entry->name; });
-      if (found != entries_.end()) return &*found;
-    }
-    return nullptr;
-  }
 
   const ProgramInterface& program_;
-  std::string name_;
-  std::vector<std::string> axes_;  // C names, in the order of program_.axes
-  std::vector<CEntry> entries_;
+  const CProgram c_;
+  const CStream stream_ = CStream::Of(c_);
+  const std::string& name_;
+  const std::vector<std::string>& axes_;  // C names
+  const std::vector<CEntry>& entries_;
   bool has_workspace_ = false;
   std::string text_;
 };

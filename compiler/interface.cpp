@@ -3,6 +3,7 @@
 #include "compiler/interface.h"
 
 #include <algorithm>
+#include <set>
 
 namespace recurve {
 namespace {
@@ -40,6 +41,20 @@ std::string ExportedTapeSymbol(const ProgramInterface& program) {
 }
 
 std::string DescriptorSymbol(std::string_view program_name) { return CIdentifier(program_name) + "_program"; }
+
+std::string InfoSymbol(const ProgramInterface& program) { return CIdentifier(program.name) + "_info"; }
+
+std::vector<const Slot*> ParametersOf(const ProgramInterface& program) {
+  std::vector<const Slot*> parameters;
+  std::set<std::string_view> seen;
+  for (const EntryInterface& entry : program.entries) {
+    for (const Slot& slot : entry.slots) {
+      const bool is_parameter = slot.kind == RECURVE_SLOT_PARAMETER || slot.kind == RECURVE_SLOT_CONSTANT;
+      if (is_parameter && seen.insert(slot.name).second) parameters.push_back(&slot);
+    }
+  }
+  return parameters;
+}
 
 bool HasWorkspace(const EntryInterface& entry) {
   return std::ranges::any_of(entry.slots, [](const Slot& slot) { return slot.kind == RECURVE_SLOT_WORKSPACE; });

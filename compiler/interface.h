@@ -28,6 +28,7 @@ struct PlanChoices {
   // two. 0: forward stores what backward needs.
   int64_t segment = 0;
   TeamChoice team = TeamChoice::kByCost;
+  bool only_one = false;  // every call is for a batch of one, on one thread: there is no code for anything else
 };
 
 // How exact exp, tanh and sigmoid are (compiler/lane_math.h states both). Of f64 there is only the accurate one.
@@ -64,8 +65,11 @@ struct ProgramInterface {
   Precision precision = Precision::kF32;
   Storage store = Storage::kSame;  // of packed weights and tape
   std::vector<std::string> axes;
-  size_t packed_bytes = 0;  // as stored
-  bool has_tape = false;    // NAME_tape_bytes exists
+  size_t packed_bytes = 0;            // as stored; 0 also where the weights are inside
+  size_t constant_bytes = 0;          // of weights inside
+  bool only_one = false;              // B must be 1 and the team null
+  size_t stream_workspace_bytes = 0;  // what `step` wants for a batch of one
+  bool has_tape = false;              // NAME_tape_bytes exists
   std::vector<EntryInterface> entries;
   // The model extents that the program was compiled for, e.g. {"H", 8}; constants of the C header.
   std::vector<std::pair<std::string, int64_t>> extents;
@@ -73,6 +77,9 @@ struct ProgramInterface {
 
 // The characters of a name that a C identifier may have, `_` for each other byte: "1.forward.W" is "_1_forward_W".
 std::string CIdentifier(std::string_view name);
+
+// The parameters that a caller gives, each once; those inside of the program are none.
+std::vector<const Slot*> ParametersOf(const ProgramInterface& program);
 
 // The symbols of a program's functions and of its descriptor: NAME_forward, NAME_forward_workspace_bytes,
 // NAME_forward_useful_members, NAME_tape_bytes and NAME_program. An object calls the size of the tape
@@ -83,6 +90,7 @@ std::string UsefulMembersSymbol(const ProgramInterface& program, const EntryInte
 std::string TapeSymbol(const ProgramInterface& program);
 std::string ExportedTapeSymbol(const ProgramInterface& program);
 std::string DescriptorSymbol(std::string_view program_name);
+std::string InfoSymbol(const ProgramInterface& program);  // NAME_info
 
 // True if the entry has a slot for scratch, and therefore a function that tells its size.
 bool HasWorkspace(const EntryInterface& entry);

@@ -66,8 +66,8 @@ class Collect : public llvm::DiagnosticHandler {
 
 // What a function may use beyond its frame, if it calls nothing.
 uint64_t RedZoneBytes(const llvm::Triple& triple) {
-  const bool has_one = triple.getArch() == llvm::Triple::x86_64 ? !triple.isOSWindows()
-                                                                 : triple.isAArch64() && triple.isOSDarwin();
+  const bool has_one =
+      triple.getArch() == llvm::Triple::x86_64 ? !triple.isOSWindows() : triple.isAArch64() && triple.isOSDarwin();
   return has_one ? 128 : 0;
 }
 

@@ -328,10 +328,12 @@ ProgramInterface InterfaceOf(const Plan& plan, const std::string& target) {
                            .precision = plan.precision,
                            .store = plan.store,
                            .axes = plan.axes,
-                           .packed_bytes = static_cast<size_t>(plan.packed_bytes)};
+                           .packed_bytes = static_cast<size_t>(plan.packed_constant < 0 ? plan.packed_bytes : 0),
+                           .only_one = plan.choices.only_one};
+  for (const Constant& constant : plan.constants) program.constant_bytes += constant.bytes.size();
   for (const EntryPlan& entry : plan.entries) {
     program.has_tape |= entry.name == "forward" || entry.name == "backward";
-    program.entries.push_back({entry.name, entry.slots, /*has_team_rule=*/true});
+    program.entries.push_back({entry.name, entry.slots, /*has_team_rule=*/!plan.choices.only_one});
   }
   return program;
 }

@@ -81,7 +81,7 @@ struct EntryTeam {
   TeamRule units;  // otherwise, without its loops: what each loop gains comes on top
 };
 
-enum class Place : uint8_t { kSlot, kPacked, kTape, kWorkspace };
+enum class Place : uint8_t { kSlot, kPacked, kTape, kWorkspace, kConstant };
 
 struct Buffer {
   std::string name;
@@ -92,6 +92,7 @@ struct Buffer {
   bool spare_if_null = false;        // a null slot is replaced by workspace of the same size
   int64_t packed_offset_bytes = 0;   // kPacked: from the start of the packed buffer
   int tape_region = -1;              // kTape: index into Plan::tape
+  int constant = -1;                 // kConstant: index into Plan::constants
   Storage storage = Storage::kSame;  // of its elements; in 16 bits only on the tape
   Size size;                         // elements
   Size guard{0, {}};  // elements reserved before and after: one time step of a stacked value, so that a carry can
@@ -343,6 +344,12 @@ struct EntryPlan {
   bool packs_panels = false;      // `pack`: writes every panel set after its statements
 };
 
+// Read-only data of the program itself: a parameter whose value is known, or all packed weights (bake.h).
+struct Constant {
+  std::string name;
+  std::string bytes;  // as the target has them in memory
+};
+
 struct Plan {
   std::string name;
   Precision precision = Precision::kF32;
@@ -357,6 +364,8 @@ struct Plan {
   std::optional<Chunks> segments;  // whose names sizes on the tape mention (plan_segment.h)
   std::string refused;             // why backward can't run in segments, if it should: the plan is then of no use
   std::vector<EntryPlan> entries;
+  std::vector<Constant> constants;
+  int packed_constant = -1;  // the packed weights, if they are one
 
   // The index of such a panel set, which is added unless the plan has it already.
   int AddPanels(Panels wanted);

@@ -61,6 +61,7 @@ class PlanPrinter {
     switch (buffer.place) {
       case Place::kSlot: place = "argument"; break;
       case Place::kPacked: place = "packed"; break;
+      case Place::kConstant: place = "constant"; break;
       case Place::kTape: place = "tape"; break;
       case Place::kWorkspace: place = "workspace"; break;
     }

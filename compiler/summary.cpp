@@ -101,7 +101,8 @@ Amount MovedBytes(const Plan& plan, const EntryPlan& entry) {
       case Place::kPacked:
         if (entry.name != "pack") bytes.Add(once);
         break;
-      case Place::kTape: bytes.Add(once); break;
+      case Place::kTape:
+      case Place::kConstant: bytes.Add(once); break;
       case Place::kWorkspace: break;
     }
   }
@@ -235,6 +236,14 @@ std::optional<double> TrainingBytes(const Plan& plan, const AxisSizes& sizes) {
   const std::optional<double> second = backward->workspace.At(SizesIn(*backward, sizes));
   if (!tape || !first || !second) return std::nullopt;
   return *tape + std::max(*first, *second);
+}
+
+size_t StreamWorkspaceBytes(const Plan& plan) {
+  const Summary summary = Summarize({}, plan);
+  const EntrySummary* step = summary.FindEntry("step");
+  if (step == nullptr) return 0;
+  const std::optional<double> bytes = step->workspace.At({{"B", 1}});
+  return bytes ? static_cast<size_t>(*bytes) : 0;
 }
 
 Amount AtOne(const Amount& amount, const std::string& axis) {

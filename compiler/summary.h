@@ -56,6 +56,9 @@ struct EntrySummary {
   std::vector<Chunks> chunks;  // what the names of chunks in the workspace's formula stand for
 };
 
+// Workspace of `step` for a batch of one; 0 if there is no such entry or its size depends on more.
+size_t StreamWorkspaceBytes(const Plan& plan);
+
 struct Summary {
   std::string name;
   std::vector<TensorSummary> parameters;  // in the order of the graph

@@ -54,6 +54,17 @@ enum recurve_slot_kind {
   RECURVE_SLOT_TEAM       /* const struct recurve_team*, or null */
 };
 
+/* A parameter of a program, as NAME_info lists them for C programs that load weights. Guarded like the team. */
+#ifndef RECURVE_TENSOR_DEFINED
+#define RECURVE_TENSOR_DEFINED
+struct recurve_tensor {
+  const char* name;
+  const int64_t* dims; /* `rank` of them; the tensor is dense and row-major */
+  int32_t rank;
+  int32_t is_trained;
+};
+#endif
+
 /* A size: >= 0 is a constant, -1 - k is axis k of the program. */
 typedef int64_t recurve_dim;
 

@@ -6,8 +6,11 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <optional>
 
+#include "compiler/c_example.h"
 #include "compiler/command/command.h"
+#include "compiler/command/summary_text.h"
 #include "compiler/remarks.h"
 #include "runtime/file.h"
 
@@ -19,12 +22,14 @@ struct Options {
   std::string folder = ".";
   std::vector<std::string> emit = {"object", "header"};
   CompileOptions compile;
+  std::string weights;
   bool inference_only = false;
+  bool only_one = false;
   bool remarks = false;
 };
 
 struct File {
-  std::string_view kind, extension;
+  std::string_view kind, name;  // what is behind the entry's name
   const std::string& contents;
 };
 
@@ -33,22 +38,48 @@ int Run(const Options& options) {
   if (!sized) return sized.error();
   auto wants = [&](std::string_view kind) { return std::ranges::find(options.emit, kind) != options.emit.end(); };
   CompileOptions compile = options.compile;
-  compile.gradients = !options.inference_only;
+  std::optional<WeightFile> weights;
+  if (!options.weights.empty()) {
+    auto file = ReadWeights(options.weights);
+    if (!file) return Fail(file.error());
+    weights = *std::move(file);
+  }
+  compile.gradients = !options.inference_only && !weights;
+  compile.plan.only_one = options.only_one;
   compile.extents = sized->extents;
   compile.memory.sizes = sized->axes;
-  auto artifacts = CompileToObject(sized->graph, compile, {.assembly = wants("assembly"), .llvm = wants("llvm")});
+  auto artifacts =
+      CompileToObject(sized->graph, compile,
+                      {.assembly = wants("assembly"), .llvm = wants("llvm"), .weights = weights ? &*weights : nullptr});
   if (!artifacts) return Fail(artifacts.error());
+  std::string library, example, report;
+  if (wants("static_library")) {
+    auto archive = MakeArchive(artifacts->object, options.program.entry + ".o");
+    if (!archive) return Fail(archive.error());
+    library = *std::move(archive);
+  }
+  if (wants("c_example")) example = CExample(artifacts->interface, options.program.entry + ".h");
+  if (wants("report")) {
+    auto plan = PlanProgram(sized->graph, compile);
+    if (!plan) return Fail(plan.error());
+    Summary summary = Summarize(sized->graph, *plan);
+    if (weights) {  // they are data of the object, and nothing is packed
+      std::erase_if(summary.entries, [](const EntrySummary& entry) { return entry.name == "pack"; });
+      summary.packed_bytes = 0;
+    }
+    report = SummaryText(*sized, compile, summary, artifacts->interface.target) + ObjectText(*artifacts);
+  }
 
   std::error_code failure;
   std::filesystem::create_directories(options.folder, failure);
   if (failure) return Fail({fmt::format("making the folder `{}`: {}", options.folder, failure.message())});
-  const File files[] = {{"object", "o", artifacts->object},
-                        {"header", "h", artifacts->header},
-                        {"assembly", "s", artifacts->assembly},
-                        {"llvm", "ll", artifacts->llvm}};
+  const File files[] = {{"object", ".o", artifacts->object}, {"header", ".h", artifacts->header},
+                        {"static_library", ".a", library},   {"assembly", ".s", artifacts->assembly},
+                        {"llvm", ".ll", artifacts->llvm},    {"c_example", "_example.c", example},
+                        {"report", "_report.txt", report}};
   for (const File& file : files) {
     if (!wants(file.kind)) continue;
-    const std::string path = fmt::format("{}/{}.{}", options.folder, options.program.entry, file.extension);
+    const std::string path = fmt::format("{}/{}{}", options.folder, options.program.entry, file.name);
     if (auto done = WriteFile(path, file.contents); !done) return Fail(done.error());
     fmt::print("{}\n", path);
   }
@@ -68,7 +99,7 @@ void AddCompile(CLI::App& app, int& exit_code) {
   AddProgramArguments(*verb, options->program);
   verb->add_option("-o", options->folder, "where the files go")->type_name("DIR")->capture_default_str();
   auto* emit = verb->add_option("--emit", options->emit, "which files, with commas between them");
-  CheckWords(*emit, {"object", "header", "assembly", "llvm"});
+  CheckWords(*emit, {"object", "header", "static_library", "assembly", "llvm", "c_example", "report"});
   emit->delimiter(',')->default_str("object,header");
   AddPrecision(*verb, options->compile.precision);
   AddStorage(*verb, options->compile.store);
@@ -78,14 +109,26 @@ void AddCompile(CLI::App& app, int& exit_code) {
   verb->add_option("--wrt", options->compile.wrt, "inputs whose gradients are wanted; all real ones unless said")
       ->delimiter(',')
       ->type_name("NAMES");
+  auto* entries =
+      verb->add_option("--entries", options->compile.entries, "which functions; all that apply unless said");
+  CheckWords(*entries, {"forward", "backward", "inference", "step", "evaluate"});
+  entries->delimiter(',');
+  verb->add_option("--weights", options->weights, "trained weights that become part of the object; nothing is trained")
+      ->type_name("FILE.safetensors");
+  verb->add_flag("--one", options->only_one, "only for a batch of one on one thread: the smallest code");
   verb->add_flag("--inference-only", options->inference_only, "no forward and backward pass for training");
   verb->add_flag("--remarks", options->remarks, "what could not be hoisted, fused or vectorized, on standard error");
   verb->footer(
-      "The object needs no library: its only undefined symbols are memcpy and memset. The header explains its use.\n"
+      "The object needs no library: it calls nothing, writes nothing but what it is given, and its stack is known "
+      "(the\n"
+      "report says how much). The header explains its use. With --weights a step needs but a state, which the caller\n"
+      "owns, an input and an output.\n"
       "Examples:\n"
       "  recurve compile frontend/library/lstm.cell lstm -D I=4 -D H=8 -o out\n"
       "  recurve compile frontend/library/gru.cell gru -D I=1 -D H=16 -o out --inference-only \\\n"
-      "      --target=aarch64-linux-gnu --cpu=cortex-a72 --emit=object,header,assembly");
+      "      --target=aarch64-linux-gnu --cpu=cortex-a72 --emit=object,header,assembly\n"
+      "  recurve compile my.cell mine -D H=16 -o out --weights=mine.safetensors --entries=step --one \\\n"
+      "      --target=thumbv7em-none-eabihf --cpu=cortex-m4 --emit=object,header,c_example,report");
   verb->callback([options, &exit_code] { exit_code = Run(*options); });
 }
 

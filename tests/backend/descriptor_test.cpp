@@ -99,7 +99,8 @@ TEST(Descriptor, ExportsNothingButFunctionsAndItself) {
   TestModule scale = ScaleModule(interface, target);
   for (const llvm::GlobalVariable& global : scale.module->globals()) {
     EXPECT_TRUE(global.isConstant()) << global.getName().str();
-    EXPECT_EQ(global.hasLocalLinkage(), global.getName() != "scale_program") << global.getName().str();
+    const bool is_exported = global.getName() == "scale_program" || global.getName() == "scale_info";
+    EXPECT_EQ(global.hasLocalLinkage(), !is_exported) << global.getName().str();
   }
 }
 
@@ -110,7 +111,7 @@ std::vector<llvm::StructType*> DescriptorTypes(const llvm::Module& module) {
     return llvm::cast<llvm::StructType>(array->getElementType());
   };
   return {llvm::cast<llvm::StructType>(module.getNamedGlobal("scale_program")->getValueType()),
-          row_type("descriptor.entries"), row_type("descriptor.forward.slots")};
+          row_type("descriptor.entries"), row_type("descriptor.forward.slots"), row_type("scale_info")};
 }
 
 // Assertions that a C compiler checks against runtime/abi.h.
@@ -121,6 +122,7 @@ std::string LayoutAssertions(const llvm::Module& module) {
         "entry_count", "entries"}},
       {"recurve_entry", {"name", "run", "workspace_bytes", "slot_count", "slots", "useful_members"}},
       {"recurve_slot", {"name", "kind", "is_index", "rank", "dims", "classes", "init", "init_a", "init_b"}},
+      {"recurve_tensor", {"name", "dims", "rank", "is_trained"}},
   };
   std::string text = "#include \"runtime/abi.h\"\n";
   std::vector<llvm::StructType*> types = DescriptorTypes(module);

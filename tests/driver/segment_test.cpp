@@ -238,9 +238,11 @@ TEST(MemoryLimit, TrainsOverAHundredThousandSteps) {
     ASSERT_TRUE(session.Fill("loss_adj", 1));
     ASSERT_TRUE(session.Backward());
     for (const char* name : {"P", "h.W", "h.U", "h.b"}) {
-      std::vector<double> values = *session.Get(name), gradient = *session.Get(fmt::format("{}_adj", name));
-      for (size_t i = 0; i < values.size(); ++i) values[i] -= 0.5 * gradient[i];
-      ASSERT_TRUE(session.Set(name, values));
+      auto values = session.Parameter<float>(name);
+      ASSERT_TRUE(values) << values.error().message;
+      auto gradient = session.Get(fmt::format("{}_adj", name));
+      ASSERT_TRUE(gradient) << gradient.error().message;
+      for (size_t i = 0; i < values->size(); ++i) (*values)[i] -= 0.5f * static_cast<float>((*gradient)[i]);
     }
   }
   EXPECT_LT(losses.back(), 0.5 * losses.front());
