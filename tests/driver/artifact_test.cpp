@@ -68,9 +68,7 @@ Outcome Run(const std::string& command) {
   return outcome;
 }
 
-void Write(const fs::path& path, const std::string& contents) {
-  std::ofstream(path, std::ios::binary) << contents;
-}
+void Write(const fs::path& path, const std::string& contents) { std::ofstream(path, std::ios::binary) << contents; }
 
 // Compiles the artifacts' example against them, strictly, and runs it.
 Outcome RunExample(const Artifacts& artifacts, const std::string& language) {
@@ -94,7 +92,8 @@ TEST(Example, CallsEveryEntryOfACell) {
     for (const char* language : {"c -std=c99", "c++ -std=c++98"}) {
       const Outcome outcome = RunExample(*artifacts, language);
       EXPECT_EQ(outcome.exit_code, 0) << cell << ": " << outcome.output;
-      for (const char* entry : {"parameter P of rank 2", "forward: y", "backward: x_adj", "backward: P_adj", "inference: y"})
+      for (const char* entry :
+           {"parameter P of rank 2", "forward: y", "backward: x_adj", "backward: P_adj", "inference: y"})
         EXPECT_NE(outcome.output.find(entry), std::string::npos) << cell << ": " << outcome.output;
       EXPECT_EQ(outcome.output.find("nan"), std::string::npos) << outcome.output;
     }
