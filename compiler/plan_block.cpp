@@ -716,6 +716,11 @@ void BlockPlanner::Finish(Draft& draft) {
     kernel.vectors = kSideBySide;
   }
   CollapseAxes(kernel);
+  if (kernel.kind == KernelKind::kProduct && kernel.rows.back().axes.empty()) {
+    // Fewer rows than a block would hold need no room on the stack for more.
+    const auto rows = static_cast<int>((kernel.rows.back().factor + kernel.lanes - 1) / kernel.lanes) * kernel.lanes;
+    kernel.block_rows = std::min(kernel.block_rows, rows);
+  }
   if (kernel.kind == KernelKind::kReduce && !kernel.reduce_units && kernel.reduced.size() == 1 &&
       units > int64_t{kernel.lanes} * kernel.vectors) {
     const int64_t term_bytes = units * ElementBytes(context_.plan->precision) * LoadsOf(kernel);

@@ -96,6 +96,15 @@ TEST_F(Readme, TheCppProgramRuns) {
   EXPECT_NE(Read(folder_ / "log").find("dL/dU"), std::string::npos);
 }
 
+// tests/package builds and runs that project.
+TEST_F(Readme, CMakeLinesAreThoseOfTheConsumer) {
+  const std::string consumer = Read(fs::path(RECURVE_SOURCE_DIR) / "tests/package/consumer/CMakeLists.txt");
+  const std::vector<Block> blocks = Blocks();
+  const auto block = std::ranges::find(blocks, "cmake", &Block::language);
+  ASSERT_NE(block, blocks.end());
+  EXPECT_NE(consumer.find(block->text), std::string::npos) << block->text;
+}
+
 TEST_F(Readme, TheFirstExampleFitsOneLook) {
   const std::vector<Block> blocks = Blocks();
   ASSERT_FALSE(blocks.empty());

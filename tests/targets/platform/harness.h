@@ -3,8 +3,8 @@
  * The generated cases call `check`; a platform brings `put` and calls `run_cases`.
  */
 
-#ifndef HARNESS_H_
-#define HARNESS_H_
+#ifndef RECURVE_TESTS_TARGETS_PLATFORM_HARNESS_H_
+#define RECURVE_TESTS_TARGETS_PLATFORM_HARNESS_H_
 
 #include <stddef.h>
 #include <stdint.h>
@@ -21,4 +21,4 @@ void reset_memory(void);
 
 void put_number(unsigned number);
 
-#endif
+#endif  /* RECURVE_TESTS_TARGETS_PLATFORM_HARNESS_H_ */
