@@ -8,7 +8,7 @@ set_target_properties(recurve_runtime PROPERTIES EXPORT_NAME runtime)
 set_target_properties(recurve_compiler PROPERTIES EXPORT_NAME compiler)
 install(TARGETS recurve_runtime EXPORT RecurveRuntimeTargets ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(TARGETS recurve recurve_ir recurve_frontend recurve_graph_util recurve_derivative recurve_passes
-                recurve_evaluation recurve_lanes recurve_backend recurve_codegen recurve_compiler
+                recurve_evaluation recurve_lanes recurve_backend recurve_codegen recurve_import recurve_compiler
         EXPORT RecurveCompilerTargets ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(EXPORT RecurveRuntimeTargets NAMESPACE Recurve:: DESTINATION ${package_dir})
 install(EXPORT RecurveCompilerTargets NAMESPACE Recurve:: DESTINATION ${package_dir})

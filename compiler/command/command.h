@@ -39,6 +39,7 @@ void AddBench(CLI::App& app, int& exit_code);
 void AddTrain(CLI::App& app, int& exit_code);
 void AddSample(CLI::App& app, int& exit_code);
 void AddForecast(CLI::App& app, int& exit_code);
+void AddImport(CLI::App& app, int& exit_code);
 void AddCache(CLI::App& app, int& exit_code);
 
 // FILE ENTRY -D NAME=NUMBER...: one program of a file, with numbers for its extents.

@@ -4,8 +4,8 @@
 
 #include "smoother.h"
 
-static void *aligned(size_t bytes) {
-  char *memory = malloc(bytes + 64);
+static void* aligned(size_t bytes) {
+  char* memory = malloc(bytes + 64);
   if (memory == NULL) exit(2);
   return memory + (64 - (uintptr_t)memory % 64) % 64;
 }

@@ -21,4 +21,4 @@ void reset_memory(void);
 
 void put_number(unsigned number);
 
-#endif  /* RECURVE_TESTS_TARGETS_PLATFORM_HARNESS_H_ */
+#endif /* RECURVE_TESTS_TARGETS_PLATFORM_HARNESS_H_ */
