@@ -25,8 +25,8 @@
 #include "compiler/plan.h"
 #include "compiler/plan_segment.h"
 #include "compiler/split.h"
+#include "compiler/streaming.h"
 #include "compiler/summary.h"
-#include "compiler/unroll.h"
 #include "frontend/frontend.h"
 
 namespace recurve {
@@ -101,6 +101,8 @@ Plan PlanOf(const ir::Graph& graph, const CompileOptions& options, const Target&
   add("backward", std::move(programs.backward));
   add("inference", std::move(programs.inference));
   add("step", std::move(programs.step));
+  if (!entries.empty() && entries.back().name == "step" && !programs.reset.outputs().empty())
+    entries.push_back({"reset", std::move(programs.reset)});
   add("evaluate", std::move(programs.evaluate));
   entries.push_back({"pack", std::move(programs.pack)});
   Plan plan = MakePlan(graph.name, std::move(entries), options.precision, target.facts(), options.plan, options.store);
@@ -244,20 +246,20 @@ Programs Lower(const ir::Graph& graph, const CompileOptions& options, const Afte
   ir::Graph inference = InferenceOf(graph);
   programs.inference = RunPasses(inference);
   if (std::vector<std::string> axes = TimeAxes(inference); axes.size() == 1) {
-    programs.step = RunPasses(Unroll(inference, axes[0], 1));
+    StreamingPrograms streaming = StreamingOf(inference, axes[0]);
+    programs.step = RunPasses(streaming.step);
+    programs.reset = RunPasses(streaming.reset);
   }
   if (options.gradients && DiffersInTraining(graph) && graph.FindOutput("loss") >= 0) {
     ir::Graph evaluated = InEvaluation(graph);
     programs.evaluate = RunPasses(KeepOutputs(evaluated, evaluated.outputs()));
   }
-  std::vector<ir::Graph> planned{std::move(programs.forward), std::move(programs.backward),
-                                 std::move(programs.inference), std::move(programs.step), std::move(programs.evaluate)};
-  ir::Graph pack = ExtractPacked(planned);
-  programs.forward = std::move(planned[0]);
-  programs.backward = std::move(planned[1]);
-  programs.inference = std::move(planned[2]);
-  programs.step = std::move(planned[3]);
-  programs.evaluate = std::move(planned[4]);
+  ir::Graph* const planned[] = {&programs.forward, &programs.backward, &programs.inference,
+                                &programs.step,    &programs.reset,    &programs.evaluate};
+  std::vector<ir::Graph> graphs;
+  for (ir::Graph* graph : planned) graphs.push_back(std::move(*graph));
+  ir::Graph pack = ExtractPacked(graphs);
+  for (size_t i = 0; i < graphs.size(); ++i) *planned[i] = std::move(graphs[i]);
   programs.pack = WithAllParameters(pack, graph);
   return programs;
 }

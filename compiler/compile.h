@@ -60,10 +60,11 @@ struct CompileOptions {
 // The graph-to-graph stages.
 struct Programs {
   ir::Graph primal;
-  ir::Graph adjoint;                                   // outputs and gradients, as differentiated
-  ir::Graph core;                                      // the same after all passes
-  ir::Graph forward, inference, backward, step, pack;  // what is planned; step is empty for several time axes
-  ir::Graph evaluate;                                  // empty unless the program differs in training
+  ir::Graph adjoint;                             // outputs and gradients, as differentiated
+  ir::Graph core;                                // the same after all passes
+  ir::Graph forward, inference, backward, pack;  // what is planned
+  ir::Graph step, reset;                         // likewise (streaming.h); empty for several time axes
+  ir::Graph evaluate;                            // empty unless the program differs in training
 };
 
 // Sees the joint graph of outputs and gradients after each pass.

@@ -170,13 +170,27 @@ class HeaderPrinter {
       Line("  {} {}[{}];", c_.ElementType(), state.identifier, ElementsOfOne(state.slot->shape));
     Line("  unsigned char workspace[{}]; /* scratch between its aligned bytes */\n}};\n",
          bytes + RECURVE_ALIGNMENT - 1);
-    Line("/* The beginning of a sequence: all states are zero. */");
+    const CEntry* reset = c_.FindFirst({"reset"});
+    Line("/* The beginning of a sequence. */");
     Line("static inline void {0}_stream_reset(struct {0}_stream *stream) {{", name_);
+    if (reset != nullptr) {
+      Line("  struct {}_args args;", reset->symbol);
+      for (const CMember& member : reset->members) {
+        const bool is_state = member.slot->kind == RECURVE_SLOT_OUTPUT;
+        Line("  args.{} = {};", member.identifier, is_state ? "stream->" + member.identifier : StreamValue(member));
+      }
+      Line("  {}(&args);\n}}\n", reset->symbol);
+      return StreamStep();
+    }
     if (!stream_.states.empty()) Line("  size_t i;");
     if (stream_.states.empty()) Line("  (void)stream;");
     for (const CMember& state : stream_.states)
       Line("  for (i = 0; i < {}; ++i) stream->{}[i] = 0;", ElementsOfOne(state.slot->shape), state.identifier);
     Line("}}\n");
+    StreamStep();
+  }
+
+  void StreamStep() {
     for (const CMember& input : stream_.inputs) StreamComment(input);
     for (const CMember& output : stream_.outputs) StreamComment(output);
     std::string parameters;

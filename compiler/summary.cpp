@@ -240,10 +240,12 @@ std::optional<double> TrainingBytes(const Plan& plan, const AxisSizes& sizes) {
 
 size_t StreamWorkspaceBytes(const Plan& plan) {
   const Summary summary = Summarize({}, plan);
-  const EntrySummary* step = summary.FindEntry("step");
-  if (step == nullptr) return 0;
-  const std::optional<double> bytes = step->workspace.At({{"B", 1}});
-  return bytes ? static_cast<size_t>(*bytes) : 0;
+  double most = 0;
+  for (const char* name : {"step", "reset"}) {
+    const EntrySummary* entry = summary.FindEntry(name);
+    if (entry != nullptr) most = std::max(most, entry->workspace.At({{"B", 1}}).value_or(0));
+  }
+  return static_cast<size_t>(most);
 }
 
 Amount AtOne(const Amount& amount, const std::string& axis) {

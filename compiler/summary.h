@@ -56,7 +56,7 @@ struct EntrySummary {
   std::vector<Chunks> chunks;  // what the names of chunks in the workspace's formula stand for
 };
 
-// Workspace of `step` for a batch of one; 0 if there is no such entry or its size depends on more.
+// Workspace of `step` and `reset` for a batch of one; 0 if there are none or its size depends on more.
 size_t StreamWorkspaceBytes(const Plan& plan);
 
 struct Summary {

@@ -9,7 +9,7 @@ namespace recurve {
 namespace {
 
 constexpr std::string_view kSequenceEntries[] = {"forward", "inference", "backward", "evaluate"};
-constexpr std::string_view kStepEntries[] = {"step"};
+constexpr std::string_view kStepEntries[] = {"step", "reset"};
 
 std::unexpected<Error> Fail(std::string message) { return std::unexpected(Error{std::move(message)}); }
 
@@ -362,7 +362,19 @@ Stream::Stream(std::shared_ptr<Parameters> parameters, size_t batch) : Frame(std
   if (const auto axis = program().FindAxis("B")) extents_[*axis] = batch;
 }
 
+std::expected<void, Error> Stream::Step() {
+  if (!has_begun_) {
+    has_begun_ = true;
+    if (program().FindEntry("reset") != nullptr) {
+      if (auto reset = Run("reset"); !reset) return reset;
+    }
+  }
+  return Run("step");
+}
+
 std::expected<void, Error> Stream::Reset() {
+  has_begun_ = true;
+  if (program().FindEntry("reset") != nullptr) return Run("reset");
   for (const TensorState& tensor : tensors_) {
     if (tensor.slot->kind != RECURVE_SLOT_STATE) continue;
     if (auto done = Fill(tensor.slot->name, 0); !done) return done;

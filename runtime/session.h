@@ -172,9 +172,13 @@ class Stream : public Frame {
 
   // One time step: reads the inputs and the states, writes the outputs and the states. Fails if the program was
   // compiled without a `step` entry.
-  std::expected<void, Error> Step() { return Run("step"); }
-  // All states to zero: the beginning of another sequence.
+  std::expected<void, Error> Step();
+  // The beginning of another sequence: all states as their cells say, zero unless they do. The first step begins so by
+  // itself where a cell says something; states that a caller sets before it are then to be set after a reset.
   std::expected<void, Error> Reset();
+
+ private:
+  bool has_begun_ = false;
 };
 
 }  // namespace recurve

@@ -31,15 +31,22 @@ ir::Graph GraphOf(const std::string& source, const std::string& entry, const fro
   return *std::move(built.graph);
 }
 
+// A layer of a cell of the library, or of one whose states have a beginning of their own.
 std::string CellModel(const std::string& cell) {
-  return fmt::format(
-      "model m(I, H) {{\n  input x: [I] over T\n  param P: [2, H], p: [2]\n  h = scan {}(H=H) over x\n"
-      "  output P @ h + p\n}}\n",
-      cell);
+  const std::string begins =
+      "cell begins(I, H) {\n  input x: [I]\n  state h: [H] = tanh(first), m: [H], k: [H] = 1\n"
+      "  param first: [H] ~ normal(0, 1), W: [H, I], U: [H, H]\n  m' = 0.9 * m + x[0]\n  k' = 0.5 * k\n"
+      "  h' = tanh(W @ x + U @ h + m' + k)\n  output h'\n}\n";
+  return (cell == "begins" ? begins : "") +
+         fmt::format(
+             "model m(I, H) {{\n  input x: [I] over T\n  param P: [2, H], p: [2]\n  h = scan {}(H=H) over x\n"
+             "  output P @ h + p\n}}\n",
+             cell);
 }
 
-constexpr const char* kCells[] = {"elman",  "lstm", "gru",    "gru_reset_before", "layernorm_lstm",
-                                  "indrnn", "sru",  "mingru", "mogrifier_lstm",   "slstm"};
+constexpr const char* kCells[] = {"elman",          "lstm",   "gru",   "gru_reset_before",
+                                  "layernorm_lstm", "indrnn", "sru",   "mingru",
+                                  "mogrifier_lstm", "slstm",  "begins"};
 
 // A folder of the test's own, gone with it.
 class Folder {
@@ -185,6 +192,32 @@ TEST_P(Weighted, StreamsNeedButAStateAndTheSameBits) {
 
 INSTANTIATE_TEST_SUITE_P(Cells, Weighted, testing::ValuesIn(kCells),
                          [](const auto& cell) { return std::string(cell.param); });
+
+// Step by step it is what it is all at once, to the bit.
+TEST(Streams, BeginWhereTheCellSays) {
+  const ir::Graph graph = GraphOf(CellModel("begins"), "m", {{"I", 3}, {"H", 21}});
+  auto program = CompileToMemory(graph, {.gradients = false});
+  ASSERT_TRUE(program) << program.error().message;
+  Session session(*program);
+  ASSERT_TRUE(session.SetExtent("T", 5));
+  ASSERT_TRUE(session.SetExtent("B", 2));
+  ASSERT_TRUE(session.Initialize(11));
+  const std::vector<double> x = Waves(5 * 2 * 3);
+  ASSERT_TRUE(session.Set("x", x));
+  ASSERT_TRUE(session.Inference());
+  const std::vector<double> expected = *session.Get("y");
+  Stream stream(session.shared_parameters(), 2);
+  for (int sequence = 0; sequence < 2; ++sequence) {
+    for (size_t t = 0; t < 5; ++t) {
+      ASSERT_TRUE(stream.Set("x", std::span(x).subspan(t * 6, 6)));
+      auto done = stream.Step();
+      ASSERT_TRUE(done) << done.error().message;
+      const std::vector<double> y = *stream.Get("y");
+      EXPECT_TRUE(std::ranges::equal(y, std::span(expected).subspan(t * y.size(), y.size()))) << t;
+    }
+    ASSERT_TRUE(stream.Reset());
+  }
+}
 
 TEST(Weights, ForAnotherMachineArePackedHere) {
   const ir::Graph graph = GraphOf(CellModel("lstm"), "m", {{"I", 3}, {"H", 16}});
