@@ -43,7 +43,7 @@ std::string Upper(std::string_view text) {
 
 bool CEntry::Overwrites(const Slot& slot) const {
   switch (slot.kind) {
-    case RECURVE_SLOT_STATE: return entry->name == "step";
+    case RECURVE_SLOT_STATE: return OverwritesStates(entry->name);
     case RECURVE_SLOT_PACKED: return entry->name == "pack";
     case RECURVE_SLOT_TAPE: return entry->name == "forward";
     case RECURVE_SLOT_OUTPUT:

@@ -90,7 +90,8 @@ ir::Graph WithAllParameters(const ir::Graph& pack, const ir::Graph& primal) {
   return result;
 }
 
-Plan PlanOf(const ir::Graph& graph, const CompileOptions& options, const Target& target) {
+// `update` is empty unless an optimizer is wanted.
+Plan PlanOf(const ir::Graph& graph, const CompileOptions& options, const Target& target, ir::Graph update = {}) {
   Programs programs = Lower(graph, options);
   std::vector<EntryGraph> entries;
   auto add = [&](const char* name, ir::Graph entry) {
@@ -104,6 +105,7 @@ Plan PlanOf(const ir::Graph& graph, const CompileOptions& options, const Target&
   if (!entries.empty() && entries.back().name == "step" && !programs.reset.outputs().empty())
     entries.push_back({"reset", std::move(programs.reset)});
   add("evaluate", std::move(programs.evaluate));
+  add("update", std::move(update));
   entries.push_back({"pack", std::move(programs.pack)});
   Plan plan = MakePlan(graph.name, std::move(entries), options.precision, target.facts(), options.plan, options.store);
   plan.math = options.math;
@@ -124,7 +126,14 @@ std::expected<void, Error> CheckNames(const ir::Graph& graph, const CompileOptio
 // The plan that keeps to the limit of memory.
 std::expected<Plan, Error> PlanWithin(const ir::Graph& graph, CompileOptions options, const Target& target) {
   if (auto checked = CheckNames(graph, options); !checked) return std::unexpected(checked.error());
-  Plan plan = PlanOf(graph, options, target);
+  ir::Graph update;
+  if (!options.optimizer.optimizer.empty() && options.gradients) {
+    const std::vector<std::string> wrt = options.wrt.empty() ? DifferentiableInputs(graph) : options.wrt;
+    auto made = UpdateOf(graph, wrt, options.optimizer);
+    if (!made) return std::unexpected(made.error());
+    update = RunPasses(*made);
+  }
+  Plan plan = PlanOf(graph, options, target, update);
   if (!plan.refused.empty())
     return std::unexpected(Error{fmt::format("`{}` can't run backward in segments: {}", graph.name, plan.refused)});
   if (options.memory.bytes == 0) return plan;
@@ -141,7 +150,7 @@ std::expected<Plan, Error> PlanWithin(const ir::Graph& graph, CompileOptions opt
                                              graph.name, *stored, options.memory.bytes, how)});
   };
   options.plan.segment = 1;
-  Plan segmented = PlanOf(graph, options, target);
+  Plan segmented = PlanOf(graph, options, target, update);
   if (!segmented.refused.empty() || !segmented.segments)
     return too_much("forward can't be computed again in segments: " +
                     (segmented.refused.empty() ? "there is no scan over time" : segmented.refused));

@@ -24,6 +24,7 @@
 #include "compiler/object.h"
 #include "compiler/passes.h"
 #include "compiler/target.h"
+#include "compiler/update.h"
 #include "ir/graph.h"
 #include "runtime/error.h"
 #include "runtime/program.h"
@@ -49,6 +50,7 @@ struct CompileOptions {
   std::vector<std::string> wrt;                 // inputs whose gradients are wanted; empty: all real ones
   bool gradients = true;                        // false: no tape, no `forward`, no `backward`
   std::vector<std::string> entries;             // those wanted besides `pack`; empty: all
+  OptimizerSource optimizer;                    // makes an entry `update`; empty: there is none
   PlanChoices plan;                             // how it is computed
   // If storing what backward needs takes more, backward computes forward again in segments (plan_segment.h), the
   // shortest that fit: the bits of all results are the same. An error if nothing fits.

@@ -67,9 +67,11 @@ class KeyBuilder {
     for (const auto& [key, value] : values) AddAll(key, value);
   }
   void Add(const CompileOptions& options) {
-    const auto& [precision, store, math, target, wrt, gradients, entries, plan, memory, extents, cache] = options;
+    const auto& [precision, store, math, target, wrt, gradients, entries, optimizer, plan, memory, extents, cache] =
+        options;
     static_cast<void>(cache);  // where code is kept is no property of it
-    AddAll(precision, store, math, target, wrt, gradients, entries, plan, memory, extents);
+    AddAll(precision, store, math, target, wrt, gradients, entries, optimizer.optimizer, optimizer.source, plan, memory,
+           extents);
   }
   void AddAll(const auto&... values) { (Add(values), ...); }
 

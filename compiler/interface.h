@@ -92,6 +92,9 @@ std::string ExportedTapeSymbol(const ProgramInterface& program);
 std::string DescriptorSymbol(std::string_view program_name);
 std::string InfoSymbol(const ProgramInterface& program);  // NAME_info
 
+// Whether an entry of that name overwrites its states: a step of a sequence, or of an optimizer.
+inline bool OverwritesStates(std::string_view entry) { return entry == "step" || entry == "update"; }
+
 // True if the entry has a slot for scratch, and therefore a function that tells its size.
 bool HasWorkspace(const EntryInterface& entry);
 

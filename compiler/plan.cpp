@@ -101,9 +101,10 @@ class EntryPlanner {
         buffer.place = Place::kPacked;
       } else {
         buffer.place = Place::kSlot;
-        buffer.zero_if_null = kind == RECURVE_SLOT_ADJOINT || (kind == RECURVE_SLOT_STATE && entry_.name != "step");
+        buffer.zero_if_null =
+            kind == RECURVE_SLOT_ADJOINT || (kind == RECURVE_SLOT_STATE && !OverwritesStates(entry_.name));
         std::string name = input.name;
-        if (entry_.name == "step" && kind == RECURVE_SLOT_STATE && name.ends_with('0')) name.pop_back();
+        if (OverwritesStates(entry_.name) && kind == RECURVE_SLOT_STATE && name.ends_with('0')) name.pop_back();
         buffer.slot = AddSlot({.name = name,
                                .kind = kind,
                                .is_index = buffer.is_index,
@@ -117,7 +118,7 @@ class EntryPlanner {
 
   // The input that a streaming step overwrites with this output: `h0` for `hT`.
   int StateOverwrittenBy(const std::string& output) const {
-    if (entry_.name != "step" || !output.ends_with('T')) return -1;
+    if (!OverwritesStates(entry_.name) || !output.ends_with('T')) return -1;
     std::string name = output.substr(0, output.size() - 1) + "0";
     for (size_t i = 0; i < inputs_.size(); ++i) {
       const auto& input = graph_[graph_.inputs()[i]].As<ir::InputAttr>();

@@ -382,7 +382,7 @@ struct EntryGraph {
 
 // Plans the entries of one program. `pack` comes last and its outputs are the `packedN` inputs of the others.
 //   forward   outputs tapeN go to the tape        backward   inputs tapeN come from it
-//   step      an output NAMET is written over the input NAME0, which becomes one slot NAME
+//   step, update: an output NAMET is written over the input NAME0, which becomes one slot NAME
 // `store` other than kSame wants f32. Nothing but `backward` reads what is then rounded on the tape: `forward` keeps
 // what it needs itself, the carries above all, in full beside it.
 Plan MakePlan(const std::string& name, std::vector<EntryGraph> entries, Precision precision, const TargetFacts& machine,

@@ -96,7 +96,7 @@ Amount MovedBytes(const Plan& plan, const EntryPlan& entry) {
         // A parameter that arrives in packed panels alone has lost its slot.
         if (buffer.slot < 0) break;
         bytes.Add(once);
-        if (entry.name == "step" && entry.slots[buffer.slot].kind == RECURVE_SLOT_STATE) bytes.Add(once);
+        if (OverwritesStates(entry.name) && entry.slots[buffer.slot].kind == RECURVE_SLOT_STATE) bytes.Add(once);
         break;
       case Place::kPacked:
         if (entry.name != "pack") bytes.Add(once);

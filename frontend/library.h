@@ -18,6 +18,8 @@ struct LibraryFile {
   std::string_view text;
 };
 std::span<const LibraryFile> LibraryFiles();
+// Cells that step parameters along their gradients (compiler/update.h); in scope nowhere.
+std::span<const LibraryFile> OptimizerFiles();
 
 // The definitions of all files, parsed once. A mistake in them is ours and stops the program.
 std::span<const Ast> LibraryAsts();

@@ -10,7 +10,9 @@ namespace recurve {
 namespace {
 
 // The entries whose tensors are one family: a name means the same tensor in all of them. `step` and `pack` stand alone.
-bool SharesTensors(std::string_view entry) { return entry != "step" && entry != "reset" && entry != "pack"; }
+bool SharesTensors(std::string_view entry) {
+  return entry != "step" && entry != "reset" && entry != "update" && entry != "pack";
+}
 
 bool IsParameter(const recurve_slot& slot) {
   return slot.kind == RECURVE_SLOT_PARAMETER || slot.kind == RECURVE_SLOT_CONSTANT;

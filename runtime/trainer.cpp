@@ -14,7 +14,7 @@
 namespace recurve {
 namespace {
 
-constexpr std::string_view kLast = "last.", kFirst = "first.", kSecond = "second.";  // prefixes in a checkpoint
+constexpr std::string_view kLast = "last.", kKept = "optimizer.";  // prefixes in a checkpoint
 
 std::expected<double, Error> LossOf(Session& session) {
   const auto loss = session.Get("loss");
@@ -62,12 +62,7 @@ class Trainer {
  public:
   Trainer(const std::shared_ptr<Parameters>& parameters, const TrainData& data, const TrainOptions& options,
           SequenceModel model)
-      : parameters_(parameters),
-        data_(data),
-        options_(options),
-        model_(std::move(model)),
-        session_(parameters),
-        optimizer_(options.optimizer) {}
+      : parameters_(parameters), data_(data), options_(options), model_(std::move(model)), session_(parameters) {}
 
   std::expected<TrainResult, Error> Run();
 
@@ -85,32 +80,24 @@ class Trainer {
   const TrainOptions& options_;
   SequenceModel model_;
   Session session_;
-  Optimizer<T> optimizer_;
-  std::vector<std::string> trained_;  // names of the parameters, beside optimizer_.slots()
+  Updater<T> optimizer_;
   WeightFile best_;
   TrainResult result_{.best_loss = std::numeric_limits<double>::infinity()};
 };
 
-// Gives the optimizer every trained parameter with its gradient, and leaves out all outputs that training ignores.
+// Leaves out all outputs that training ignores. Gradients have no symbolic axis, so their buffers stay where they are.
 template <typename T>
 std::expected<void, Error> Trainer<T>::Prepare() {
   std::vector<std::string> wanted = LossAndStates(model_);
+  bool has_parameters = false;
   for (const recurve_slot* slot : program().parameters()) {
     if (slot->kind != RECURVE_SLOT_PARAMETER) continue;
-    const std::string gradient_name = fmt::format("{}_adj", slot->name);
-    const auto values = parameters_->Write<T>(slot->name);
-    const auto gradient = session_.Tensor<T>(gradient_name);
-    if (!values) return std::unexpected(values.error());
-    if (!gradient) {
-      return std::unexpected(Error{fmt::format("cannot train `{}`: {}", program().name(), gradient.error().message)});
-    }
-    // Gradients have no symbolic axis, so their buffers stay where they are.
-    optimizer_.Add(*values, std::span<const T>(*gradient));
-    trained_.push_back(slot->name);
-    wanted.push_back(gradient_name);
+    wanted.push_back(fmt::format("{}_adj", slot->name));
+    has_parameters = true;
   }
-  if (trained_.empty())
+  if (!has_parameters)
     return std::unexpected(Error{fmt::format("cannot train `{}`: it has no parameters", program().name())});
+  if (auto done = optimizer_.Prepare(parameters_, session_, options_.optimizer); !done) return done;
   session_.UseTeam(options_.team);
   if (auto done = WantOnly(session_, wanted); !done) return done;
   return session_.Fill("loss_adj", 1);
@@ -119,7 +106,7 @@ std::expected<void, Error> Trainer<T>::Prepare() {
 template <typename T>
 std::expected<void, Error> Trainer<T>::RunEpoch(EpochReport& report) {
   data_.training.Shuffle(options_.seed, static_cast<uint64_t>(report.epoch));
-  const size_t steps = data_.training.count();
+  const size_t steps = data_.training.count(), total_steps = steps * static_cast<size_t>(options_.epochs);
   double loss_sum = 0, weight_sum = 0, length_sum = 0;
   report.training_loss = std::numeric_limits<double>::infinity();  // of an epoch that is stopped before its first step
   for (size_t step = 0; step < steps && !IsStopped(); ++step) {
@@ -131,7 +118,7 @@ std::expected<void, Error> Trainer<T>::RunEpoch(EpochReport& report) {
     const auto loss = LossOf(session_);
     if (!loss) return std::unexpected(loss.error());
     if (auto done = session_.Backward(); !done) return done;
-    const double length = std::isfinite(*loss) ? optimizer_.Step() : *loss;
+    const double length = std::isfinite(*loss) ? optimizer_.Step(total_steps) : *loss;
     parameters_->MarkChanged();
     if (!std::isfinite(*loss) || !std::isfinite(length)) {
       return std::unexpected(
@@ -181,17 +168,11 @@ WeightFile Trainer<T>::Checkpoint() const {
   file.metadata["epoch"] = fmt::format("{}", result_.epochs);
   file.metadata["steps"] = fmt::format("{}", optimizer_.steps());
   file.metadata["seed"] = fmt::format("{}", options_.seed);
-  const auto& slots = optimizer_.slots();
-  for (size_t i = 0; i < slots.size(); ++i) {
-    const auto add = [&](std::string_view prefix, const std::vector<T>& values) {
-      if (values.empty()) return;
-      file.tensors.push_back({fmt::format("{}{}", prefix, trained_[i]),
-                              {values.size()},
-                              program().element(),
-                              std::vector<double>(values.begin(), values.end())});
-    };
-    add(kFirst, slots[i].first);
-    add(kSecond, slots[i].second);
+  for (const auto& [name, values] : optimizer_.states()) {
+    file.tensors.push_back({fmt::format("{}{}", kKept, name),
+                            {values.size()},
+                            program().element(),
+                            std::vector<double>(values.begin(), values.end())});
   }
   return file;
 }
@@ -215,17 +196,13 @@ std::expected<void, Error> Trainer<T>::Resume() {
     return fail("it does not say how far training had come");
   }
   optimizer_.SetSteps(steps);
-  for (size_t i = 0; i < trained_.size(); ++i) {
-    OptimizerSlot<T>& slot = optimizer_.slots()[i];
-    for (const auto& [prefix, values] : {std::pair(kFirst, &slot.first), std::pair(kSecond, &slot.second)}) {
-      if (values->empty()) continue;
-      const WeightTensor* tensor = file->Find(fmt::format("{}{}", prefix, trained_[i]));
-      if (tensor == nullptr || tensor->values.size() != values->size()) {
-        return fail(fmt::format("it has no `{}{}` of {} elements; was the optimizer another one?", prefix, trained_[i],
-                                values->size()));
-      }
-      std::ranges::transform(tensor->values, values->begin(), [](double x) { return static_cast<T>(x); });
+  for (auto& [name, values] : optimizer_.states()) {
+    const WeightTensor* tensor = file->Find(fmt::format("{}{}", kKept, name));
+    if (tensor == nullptr || tensor->values.size() != values.size()) {
+      return fail(
+          fmt::format("it has no `{}{}` of {} elements; was the optimizer another one?", kKept, name, values.size()));
     }
+    std::ranges::transform(tensor->values, values.begin(), [](double x) { return static_cast<T>(x); });
   }
   // The best weights so far are in the file beside it, perhaps those of an epoch that was interrupted.
   auto best = ReadWeights(options_.save);

@@ -22,9 +22,9 @@
 #include <string>
 
 #include "runtime/batches.h"
-#include "runtime/optimizer.h"
 #include "runtime/parameters.h"
 #include "runtime/team.h"
+#include "runtime/update.h"
 
 namespace recurve {
 

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <filesystem>
 
 #include "runtime/file.h"
 
@@ -54,6 +55,22 @@ void AddMemory(CLI::App& verb, int64_t& bytes) {
                   "segments of time where storing everything takes more")
       ->transform(CLI::AsSizeValue(/*kb_is_1000=*/false))
       ->type_name("BYTES");
+}
+
+void AddOptimizer(CLI::App& verb, OptimizerSource& source) {
+  verb.add_option("--optimizer", source.optimizer,
+                  "how weights follow their gradients: sgd, adam, adamw, rmsprop, adagrad, or FILE.cell of your own")
+      ->type_name("NAME")
+      ->capture_default_str();
+}
+
+std::expected<void, Error> ReadOptimizerFile(OptimizerSource& source) {
+  if (!source.optimizer.ends_with(".cell")) return {};
+  auto text = ReadFile(source.optimizer);
+  if (!text) return std::unexpected(text.error());
+  source.source = *std::move(text);
+  source.optimizer = std::filesystem::path(source.optimizer).stem().string();
+  return {};
 }
 
 int Fail(const Error& error) {

@@ -16,6 +16,7 @@
 
 #include "compiler/interface.h"
 #include "compiler/target.h"
+#include "compiler/update.h"
 #include "frontend/frontend.h"
 #include "ir/graph.h"
 #include "runtime/error.h"
@@ -73,6 +74,10 @@ CLI::Option* AddChoice(CLI::App& verb, const std::string& name, T& chosen, const
 
 // Prints `error` to standard error and returns kWorldFailed.
 int Fail(const Error& error);
+
+// An optimizer of the library, or a file of one's own, whose cell has the file's name.
+void AddOptimizer(CLI::App& verb, OptimizerSource& source);
+std::expected<void, Error> ReadOptimizerFile(OptimizerSource& source);
 
 // The extents in `definitions` ("H=8").
 std::expected<frontend::Extents, Error> ParseExtents(const std::vector<std::string>& definitions);

@@ -46,6 +46,7 @@ int Run(const Options& options) {
   }
   compile.gradients = !options.inference_only && !weights;
   compile.plan.only_one = options.only_one;
+  if (auto done = ReadOptimizerFile(compile.optimizer); !done) return Fail(done.error());
   compile.extents = sized->extents;
   compile.memory.sizes = sized->axes;
   auto artifacts =
@@ -111,8 +112,9 @@ void AddCompile(CLI::App& app, int& exit_code) {
       ->type_name("NAMES");
   auto* entries =
       verb->add_option("--entries", options->compile.entries, "which functions; all that apply unless said");
-  CheckWords(*entries, {"forward", "backward", "inference", "step", "evaluate"});
+  CheckWords(*entries, {"forward", "backward", "inference", "step", "evaluate", "update"});
   entries->delimiter(',');
+  AddOptimizer(*verb, options->compile.optimizer);
   verb->add_option("--weights", options->weights, "trained weights that become part of the object; nothing is trained")
       ->type_name("FILE.safetensors");
   verb->add_flag("--one", options->only_one, "only for a batch of one on one thread: the smallest code");

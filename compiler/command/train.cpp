@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cmath>
 #include <csignal>
+#include <cstdlib>
 #include <numbers>
 
 #include "compiler/command/command.h"
@@ -32,6 +33,7 @@ struct Options {
   size_t batch = 16, length = 64;
   size_t threads = 1;
   CompileOptions compile;
+  std::vector<std::string> settings;  // "beta3=0.5"
   TrainOptions train;
 };
 
@@ -78,6 +80,21 @@ BatchesOrError MakeBatches(const SequenceModel& model, const Data& data, size_t 
                        options.batch, options.length);
 }
 
+// Settings are numbers by name.
+std::expected<void, Error> ReadOptimizer(Options& options) {
+  if (auto done = ReadOptimizerFile(options.compile.optimizer); !done) return done;
+  options.train.metadata["optimizer"] = options.compile.optimizer.optimizer;
+  for (const std::string& setting : options.settings) {
+    const size_t equals = setting.find('=');
+    char* end = nullptr;
+    const double number = equals == std::string::npos ? 0 : std::strtod(setting.c_str() + equals + 1, &end);
+    if (equals == 0 || end == nullptr || *end != 0 || end == setting.c_str() + equals + 1)
+      return std::unexpected(Error{fmt::format("`--set {}` is not NAME=NUMBER", setting)});
+    options.train.optimizer.more[setting.substr(0, equals)] = number;
+  }
+  return {};
+}
+
 int Run(Options options) {
   auto extents = ParseExtents(options.program.definitions);
   if (!extents) return Fail(extents.error());
@@ -96,6 +113,7 @@ int Run(Options options) {
         extents->try_emplace(kVocabularyExtent, static_cast<int64_t>(data->vocabulary));
     }
   }
+  if (auto done = ReadOptimizer(options); !done) return Fail(done.error());
   auto program = CompileModel(options.program, *extents, options.compile, {options.length, options.batch});
   if (!program) return program.error();
   auto model = SequenceModel::Of(*program);
@@ -151,18 +169,29 @@ void AddTrain(CLI::App& app, int& exit_code) {
   auto* verb = app.add_subcommand("train", "train a model on a text or a series of numbers");
   auto options = std::make_shared<Options>();
   OptimizerOptions& optimizer = options->train.optimizer;
-  const std::map<std::string, OptimizerOptions::Kind> kinds = {{"sgd", OptimizerOptions::Kind::kSgd},
-                                                               {"adam", OptimizerOptions::Kind::kAdam}};
+  options->compile.optimizer.optimizer = "adam";
+  const std::map<std::string, Schedule::Kind> schedules = {
+      {"constant", Schedule::Kind::kConstant}, {"step", Schedule::Kind::kStep}, {"cosine", Schedule::Kind::kCosine}};
   AddProgramArguments(*verb, options->program);
   verb->add_option("--data", options->data, "a text, or a .csv file with a row a time step")->required();
   verb->add_option("--epochs", options->train.epochs, "passes over the data")->capture_default_str();
   verb->add_option("--batch", options->batch, "sequences side by side")->capture_default_str();
   verb->add_option("--length", options->length, "time steps that a gradient goes back")->capture_default_str();
-  AddChoice(*verb, "--optimizer", optimizer.kind, kinds, "how weights follow their gradients")->default_str("adam");
+  AddOptimizer(*verb, options->compile.optimizer);
   verb->add_option("--rate", optimizer.rate, "step size")->capture_default_str();
   verb->add_option("--momentum", optimizer.momentum, "of sgd")->capture_default_str();
+  verb->add_option("--decay", optimizer.decay, "of weights: each step takes so much of them off")
+      ->capture_default_str();
+  verb->add_option("--set", options->settings, "a setting of an optimizer of your own")->type_name("NAME=NUMBER");
+  AddChoice(*verb, "--schedule", optimizer.schedule.kind, schedules, "how the rate falls")->default_str("constant");
+  verb->add_option("--warmup", optimizer.schedule.warmup, "steps in which the rate rises")->capture_default_str();
+  verb->add_option("--every", optimizer.schedule.every, "steps after which schedule `step` lowers the rate")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  verb->add_option("--factor", optimizer.schedule.factor, "by which it does")->capture_default_str();
   verb->add_option("--clip", optimizer.clip, "largest length of the whole gradient; 0 leaves it")
       ->capture_default_str();
+  verb->add_option("--bound", optimizer.bound, "largest number in the gradient; 0 leaves it")->capture_default_str();
   verb->add_option("--held-out", options->held_out, "share of the data, from its end, that is not trained on")
       ->check(CLI::Range(0.0, 0.9))
       ->capture_default_str();

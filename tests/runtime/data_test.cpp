@@ -1,4 +1,4 @@
-// Texts and series from files, the optimizer's steps, baselines, and plots.
+// Texts and series from files, schedules, baselines, and plots.
 
 #include <algorithm>
 #include <cmath>
@@ -7,9 +7,9 @@
 #include <gtest/gtest.h>
 
 #include "runtime/baselines.h"
-#include "runtime/optimizer.h"
 #include "runtime/plot.h"
 #include "runtime/random.h"
+#include "runtime/schedule.h"
 #include "runtime/series_data.h"
 #include "runtime/text_data.h"
 
@@ -131,41 +131,20 @@ TEST(Standardization, IsOfTheTrainingPartAndIsUndone) {
             "cannot read a standardization: column 2 has no mean and deviation");
 }
 
-// f(x) = x^2 / 2 has the gradient x; each row is worked out from the papers' formulas.
-TEST(Optimizer, StepsAreThoseOfThePapers) {
-  using Kind = OptimizerOptions::Kind;
-  const auto run = [](OptimizerOptions options, int steps) {
-    std::vector<double> value = {4}, gradient = {0};
-    Optimizer<double> optimizer(options);
-    optimizer.Add(value, std::span<const double>(gradient));
-    for (int i = 0; i < steps; ++i) {
-      gradient[0] = value[0];
-      optimizer.Step();
-    }
-    return value[0];
-  };
-  EXPECT_DOUBLE_EQ(run({.kind = Kind::kSgd, .rate = 0.5}, 2), 1);
-  // v = 4, x = 2; v = 0.5 * 4 + 2 = 4, x = 0.
-  EXPECT_DOUBLE_EQ(run({.kind = Kind::kSgd, .rate = 0.5, .momentum = 0.5}, 2), 0);
-  // The gradient is scaled to length 1: x = 3.5, then 3.
-  EXPECT_DOUBLE_EQ(run({.kind = Kind::kSgd, .rate = 0.5, .clip = 1}, 2), 3);
-  // The first step of Adam is the rate, whatever the gradient: g / (|g| + epsilon).
-  EXPECT_NEAR(run({.kind = Kind::kAdam, .rate = 0.5}, 1), 3.5, 1e-8);
-  double m = 0, v = 0, x = 4;
-  for (int t = 1; t <= 5; ++t) {
-    m = 0.9 * m + 0.1 * x;
-    v = 0.999 * v + 0.001 * x * x;
-    x -= 0.5 * (m / (1 - std::pow(0.9, t))) / (std::sqrt(v / (1 - std::pow(0.999, t))) + 1e-8);
-  }
-  EXPECT_NEAR(run({.kind = Kind::kAdam, .rate = 0.5}, 5), x, 1e-12);
-}
-
-TEST(Optimizer, LengthIsOfAllGradientsTogether) {
-  std::vector<float> a(1000, 3), b(999, 4);
-  Optimizer<float> optimizer({.kind = OptimizerOptions::Kind::kSgd, .rate = 1e-3});
-  optimizer.Add(a, std::span<const float>(a));
-  optimizer.Add(b, std::span<const float>(b));
-  EXPECT_DOUBLE_EQ(optimizer.Step(), std::sqrt(9.0 * 1000 + 16.0 * 999));
+TEST(Schedule, RisesFallsAndEnds) {
+  const Schedule constant{.warmup = 4};
+  EXPECT_DOUBLE_EQ(constant.At(1, 100), 0.25);
+  EXPECT_DOUBLE_EQ(constant.At(4, 100), 1);
+  EXPECT_DOUBLE_EQ(constant.At(100, 100), 1);
+  const Schedule steps{.kind = Schedule::Kind::kStep, .every = 10, .factor = 0.5};
+  EXPECT_DOUBLE_EQ(steps.At(10, 100), 1);
+  EXPECT_DOUBLE_EQ(steps.At(11, 100), 0.5);
+  EXPECT_DOUBLE_EQ(steps.At(21, 100), 0.25);
+  const Schedule cosine{.kind = Schedule::Kind::kCosine, .warmup = 10};
+  EXPECT_DOUBLE_EQ(cosine.At(10, 110), 1);
+  EXPECT_NEAR(cosine.At(61, 110), 0.5, 1e-12);
+  EXPECT_LT(cosine.At(110, 110), 1e-3);
+  EXPECT_DOUBLE_EQ(cosine.At(200, 110), 0);
 }
 
 TEST(Baselines, AutoregressionFindsItsOwnCoefficients) {

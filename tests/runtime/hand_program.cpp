@@ -175,6 +175,36 @@ struct Elman {
     }
   }
 
+  // Adam on W, U, b, P, p (Kingma & Ba 2015), the whole gradient clipped to a length.
+  static constexpr size_t kCounts[5] = {H * I, H* H, H, O* H, O};
+  struct Update {
+    size_t T, B;
+    const Type* gradients[5];
+    Type* values[5];
+    Type* kept[10];  // mean and square of each
+    const Type *rate, *steps, *beta1, *beta2, *epsilon, *clip;
+    Type* length;
+  };
+  static void RunUpdate(const void* slots) {
+    const auto& a = *static_cast<const Update*>(slots);
+    Type squares = 0;
+    for (int k = 0; k < 5; ++k) {
+      for (size_t i = 0; i < kCounts[k]; ++i) squares += a.gradients[k][i] * a.gradients[k][i];
+    }
+    *a.length = std::sqrt(squares);
+    const Type scale = *a.clip > 0 && *a.length > *a.clip ? *a.clip / *a.length : 1;
+    const Type first = 1 - std::pow(*a.beta1, *a.steps), second = 1 - std::pow(*a.beta2, *a.steps);
+    for (int k = 0; k < 5; ++k) {
+      for (size_t i = 0; i < kCounts[k]; ++i) {
+        const Type g = scale * a.gradients[k][i];
+        Type &mean = a.kept[2 * k][i], &square = a.kept[2 * k + 1][i];
+        mean = *a.beta1 * mean + (1 - *a.beta1) * g;
+        square = *a.beta2 * square + (1 - *a.beta2) * g * g;
+        a.values[k][i] -= *a.rate * (mean / first) / (std::sqrt(square / second) + *a.epsilon);
+      }
+    }
+  }
+
   static void RunStep(const void* slots) {
     const auto& a = *static_cast<const Step*>(slots);
     for (size_t b = 0; b < a.B; ++b) {
@@ -240,11 +270,29 @@ struct Elman {
                                         tensor("encoder.h", RECURVE_SLOT_STATE, 2, state),
                                         packed,
                                         tensor(y, RECURVE_SLOT_OUTPUT, 2, step_out)};
-    static const recurve_entry entries[] = {{"forward", &RunSequence, nullptr, std::size(forward), forward},
-                                            {"inference", &RunInference, &StateBytes, std::size(inference), inference},
-                                            {"backward", &RunBackward, nullptr, std::size(backward), backward},
-                                            {"step", &RunStep, nullptr, std::size(step), step},
-                                            {"pack", &RunPack, nullptr, std::size(pack), pack}};
+    static const recurve_dim counts[5] = {kCounts[0], kCounts[1], kCounts[2], kCounts[3], kCounts[4]};
+    static const auto update = [&] {
+      static const char* const gradients[5] = {"encoder.W_adj", "encoder.U_adj", "encoder.b_adj", "P_adj", "p_adj"};
+      static const char* const values[5] = {"encoder.W", "encoder.U", "encoder.b", "P", "p"};
+      static const char* const kept[10] = {"encoder.W.mean", "encoder.W.square", "encoder.U.mean", "encoder.U.square",
+                                           "encoder.b.mean", "encoder.b.square", "P.mean",         "P.square",
+                                           "p.mean",         "p.square"};
+      std::vector<recurve_slot> all{extent("T"), extent("B")};
+      for (int k = 0; k < 5; ++k) all.push_back(tensor(gradients[k], RECURVE_SLOT_INPUT, 1, counts + k));
+      for (int k = 0; k < 5; ++k) all.push_back(tensor(values[k], RECURVE_SLOT_STATE, 1, counts + k));
+      for (int k = 0; k < 10; ++k) all.push_back(tensor(kept[k], RECURVE_SLOT_STATE, 1, counts + k / 2));
+      for (const char* setting : {"rate", "steps", "beta1", "beta2", "epsilon", "clip"})
+        all.push_back(tensor(setting, RECURVE_SLOT_INPUT, 0, nullptr));
+      all.push_back(tensor("length", RECURVE_SLOT_OUTPUT, 0, nullptr));
+      return all;
+    }();
+    static const recurve_entry entries[] = {
+        {"forward", &RunSequence, nullptr, std::size(forward), forward},
+        {"inference", &RunInference, &StateBytes, std::size(inference), inference},
+        {"backward", &RunBackward, nullptr, std::size(backward), backward},
+        {"step", &RunStep, nullptr, std::size(step), step},
+        {"update", &RunUpdate, nullptr, static_cast<int32_t>(update.size()), update.data()},
+        {"pack", &RunPack, nullptr, std::size(pack), pack}};
     static const recurve_program program{
         RECURVE_ABI_VERSION,    name,        "by hand",          sizeof(Type), 2, kAxes,
         kPacked * sizeof(Type), &StateBytes, std::size(entries), entries};

@@ -17,7 +17,7 @@
 static struct amp_stream stream;
 
 /* No memory is taken, nothing is locked, and every sample costs the same. */
-static void callback(const float *in, float *out, size_t frames) {
+static void callback(const float* in, float* out, size_t frames) {
   for (size_t i = 0; i < frames; ++i) amp_stream_step(&stream, in + i, out + i);
 }
 
@@ -27,12 +27,12 @@ static double seconds(void) {
   return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
-static int by_value(const void *a, const void *b) {
-  const double x = *(const double *)a, y = *(const double *)b;
+static int by_value(const void* a, const void* b) {
+  const double x = *(const double*)a, y = *(const double*)b;
   return (x > y) - (x < y);
 }
 
-static void fail(const char *what) {
+static void fail(const char* what) {
   fprintf(stderr, "process: %s\n", what);
   exit(2);
 }
@@ -40,26 +40,26 @@ static void fail(const char *what) {
 /* The header of the one form that is read: 16 bits, mono, samples right behind it. */
 enum { kHeader = 44 };
 
-static unsigned number_at(const unsigned char *bytes, int count) {
+static unsigned number_at(const unsigned char* bytes, int count) {
   unsigned number = 0;
   while (count-- > 0) number = number << 8 | bytes[count];
   return number;
 }
 
-int main(int count, char **arguments) {
+int main(int count, char** arguments) {
   unsigned char header[kHeader];
   if (count != 4) fail("usage: process IN.wav OUT.wav FRAMES");
   const size_t frames = strtoul(arguments[3], NULL, 10);
   FILE *in = fopen(arguments[1], "rb"), *out = fopen(arguments[2], "wb");
   if (in == NULL || out == NULL || frames == 0) fail("can't open the files, or no frames in a block");
-  if (fread(header, 1, kHeader, in) != kHeader || memcmp(header + 36, "data", 4) != 0 || number_at(header + 22, 2) != 1 ||
-      number_at(header + 34, 2) != 16)
+  if (fread(header, 1, kHeader, in) != kHeader || memcmp(header + 36, "data", 4) != 0 ||
+      number_at(header + 22, 2) != 1 || number_at(header + 34, 2) != 16)
     fail("the sound is not mono of 16 bits");
   const double rate = number_at(header + 24, 4);
   const size_t samples = number_at(header + 40, 4) / 2;
-  unsigned char *bytes = malloc(2 * samples);
+  unsigned char* bytes = malloc(2 * samples);
   float *sound = malloc(samples * sizeof *sound), *result = malloc(samples * sizeof *result);
-  double *shares = malloc((samples / frames + 1) * sizeof *shares);
+  double* shares = malloc((samples / frames + 1) * sizeof *shares);
   if (bytes == NULL || sound == NULL || result == NULL || shares == NULL) fail("no memory");
   if (fread(bytes, 2, samples, in) != samples) fail("the sound ends too soon");
   for (size_t i = 0; i < samples; ++i) sound[i] = (float)(int16_t)number_at(bytes + 2 * i, 2) / 32768;
