@@ -100,7 +100,8 @@ class UpdateBuilder {
       NodeId given = kAbsent;
       if (input.role == Role::kState) {
         const std::string state = input.name.substr(0, input.name.size() - 1);
-        if (shape.size() != 2 || shape[1].extent != count) return Fail(source_, fmt::format("the state `{}` is no [N]", state));
+        if (shape.size() != 2 || shape[1].extent != count)
+          return Fail(source_, fmt::format("the state `{}` is no [N]", state));
         has_parameter |= state == kParameter;
         given = to_.AddInput(SlotOf(name, state) + "0", Role::kState, {count}).id();
       } else if (input.name == kGradient) {

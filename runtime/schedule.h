@@ -1,7 +1,7 @@
 // runtime/schedule.h: how the step size of an optimizer changes while it trains.
 //
-// Sources: Loshchilov & Hutter 2017, SGDR: stochastic gradient descent with warm restarts, equation 5 (cosine); Goyal et
-// al. 2017, Accurate, large minibatch SGD, section 2.2 (linear warm-up).
+// Sources: Loshchilov & Hutter 2017, SGDR: stochastic gradient descent with warm restarts, equation 5 (cosine); Goyal
+// et al. 2017, Accurate, large minibatch SGD, section 2.2 (linear warm-up).
 
 #ifndef RECURVE_RUNTIME_SCHEDULE_H_
 #define RECURVE_RUNTIME_SCHEDULE_H_

@@ -24,9 +24,9 @@ std::expected<void, Error> Updater<T>::Prepare(const std::shared_ptr<Parameters>
   if (entry_ == nullptr) return fail("it was compiled without an optimizer, and has no entry `update`");
   options_ = options;
   const std::pair<const char*, double> known[] = {
-      {"rate", options.rate},       {"momentum", options.momentum}, {"beta1", options.beta1},
-      {"beta2", options.beta2},     {"epsilon", options.epsilon},   {"decay", options.decay},
-      {"clip", options.clip},       {"bound", options.bound},       {"steps", 0}};
+      {"rate", options.rate},   {"momentum", options.momentum}, {"beta1", options.beta1},
+      {"beta2", options.beta2}, {"epsilon", options.epsilon},   {"decay", options.decay},
+      {"clip", options.clip},   {"bound", options.bound},       {"steps", 0}};
   settings_.clear();
   for (const auto& [name, value] : known) settings_[name] = static_cast<T>(value);
   for (const auto& [name, value] : options.more) settings_[name] = static_cast<T>(value);

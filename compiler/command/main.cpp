@@ -18,6 +18,7 @@ int main(int argc, char** argv) {
   AddCheck(app, exit_code);
   AddShow(app, exit_code);
   AddGradcheck(app, exit_code);
+  AddFlow(app, exit_code);
   AddInfo(app, exit_code);
   AddCompile(app, exit_code);
   AddBench(app, exit_code);

@@ -227,7 +227,7 @@ class OnnxParser {
                           [](uint64_t bits) { return static_cast<double>(static_cast<int64_t>(bits)); });
       if (!is_sound) return flaw("is damaged");
     }
-    if (type != kFloat && type != kDouble && type != kInt64) return tensor;
+    if (type != kFloat && type != kDouble && type != kInt64) return Tensor{};
     uint64_t count = 1;
     for (uint64_t dim : tensor.dims) {
       if (dim > tensor.values.size()) return flaw("has fewer numbers than its shape says");

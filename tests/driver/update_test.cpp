@@ -188,7 +188,8 @@ TEST(Optimizers, ThatAreNoneAreNamed) {
   };
   const Row rows[] = {
       {"adamax", "", "is not known; there are adagrad, adam, adamw, rmsprop, sgd"},
-      {"o", "cell o(N) {\n  input gradient: [N]\n  state q: [N]\n  q' = q - gradient\n  output q'\n}\n", "no state `p: [N]`"},
+      {"o", "cell o(N) {\n  input gradient: [N]\n  state q: [N]\n  q' = q - gradient\n  output q'\n}\n",
+       "no state `p: [N]`"},
       {"o", "cell o(N) {\n  input gradient: [N], k: [N]\n  state p: [N]\n  p' = p - k * gradient\n  output p'\n}\n",
        "`k` is neither `gradient` nor a number"},
       {"o", "cell o(N) {\n", "should close a block"},

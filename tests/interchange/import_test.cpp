@@ -199,6 +199,14 @@ TEST(Import, NamesTheNodeAndTheAttribute) {
               testing::HasSubstr("node `lstm` (LSTM): the attribute `hidden_sizE` is not known"));
 }
 
+// Found by tests/fuzz/import_fuzz.cpp.
+TEST(Import, RefusesWhatAFuzzerFound) {
+  for (const char* file : {"tensor_of_another_type.onnx"}) {
+    const std::string bytes = *ReadFile(std::string(RECURVE_SOURCE_DIR) + "/tests/interchange/damaged/" + file);
+    EXPECT_NE(MessageOf(ImportOnnx(bytes, file, {.name = "m"})), "") << file;
+  }
+}
+
 // Damaged copies of all files: cut off, or with bytes replaced. Whatever comes of it is no crash, and what is imported
 // can be read by the language.
 TEST(Import, SurvivesDamage) {
