@@ -198,7 +198,8 @@ class ScanMeter {
       const Tensor& adjoint = results[body_.outputs().size() + static_cast<size_t>(c)];
       const size_t width = adjoint.values.size() / states_;
       for (size_t row = 0; row < states_; ++row) {
-        for (size_t u = 0; u < width; ++u) jacobian.values[row * states_ + column + u] = adjoint.values[row * width + u];
+        for (size_t u = 0; u < width; ++u)
+          jacobian.values[row * states_ + column + u] = adjoint.values[row * width + u];
       }
       column += width;
     }
@@ -274,7 +275,8 @@ std::expected<std::vector<ScanFlow>, Error> MeasureFlow(const ir::Graph& graph, 
     ScanMeter meter(graph[id], ir::Interpret(OperandsOf(graph, id), sizes, inputs), steps);
     std::string name = graph[id].label.empty() ? "scan" : graph[id].label;
     if (meter.states() > kMostFlowStates)
-      return fail(fmt::format("`{}` has {} numbers of state, and {} is the most", name, meter.states(), kMostFlowStates));
+      return fail(
+          fmt::format("`{}` has {} numbers of state, and {} is the most", name, meter.states(), kMostFlowStates));
     flows.push_back(meter.Measure());
     flows.back().name = fmt::format("{}{}", name, flows.size() > 1 ? fmt::format(" ({})", flows.size()) : "");
   }

@@ -31,9 +31,9 @@ struct GateFlow {
 
 struct ScanFlow {
   std::string name;
-  size_t states = 0;           // numbers of state of one example
-  std::vector<double> norms;   // of ds_T/ds_t for t = 0 .. T; the last is 1
-  std::vector<double> radii;   // of some steps, evenly spread
+  size_t states = 0;          // numbers of state of one example
+  std::vector<double> norms;  // of ds_T/ds_t for t = 0 .. T; the last is 1
+  std::vector<double> radii;  // of some steps, evenly spread
   std::vector<GateFlow> gates;
 
   // The most steps back for which the norm is 1/e at least, at most T.

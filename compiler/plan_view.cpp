@@ -112,4 +112,14 @@ View IndexFirst(View view, OffsetTerm index) {
   return view;
 }
 
+View ByLabels(const View& view, const std::string& labels, const std::string& order) {
+  View result = view;
+  result.axes.clear();
+  for (char label : order) {
+    size_t at = labels.find(label);
+    result.axes.push_back(at == std::string::npos ? ViewAxis{1, Size{0, {}}} : view.axes[at]);
+  }
+  return result;
+}
+
 }  // namespace recurve

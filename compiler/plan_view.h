@@ -26,6 +26,9 @@ bool DifferInOnesOnly(const ir::Shape& a, const ir::Shape& b);
 // `shift_axis`; a ring takes the index modulo 2.
 View IndexFirst(View view, OffsetTerm index);
 
+// A view of a value as one with the axes of `order`, a list of labels; labels that the value lacks have stride 0.
+View ByLabels(const View& view, const std::string& labels, const std::string& order);
+
 }  // namespace recurve
 
 #endif  // RECURVE_COMPILER_PLAN_VIEW_H_

@@ -105,9 +105,12 @@ void AddFlow(CLI::App& app, int& exit_code) {
   verb->add_option("--seed", options->seed, "of inputs and random weights")->capture_default_str();
   verb->add_option("--svg", options->svg, "a picture of it")->type_name("FILE.svg");
   verb->footer(
-      "Along a sequence of normal random inputs, for each scan: the norm of the derivative of the last states by those\n"
-      "k steps before, the spectral radius of one step's Jacobian, the steps until the norm has fallen to 1/e, and the\n"
-      "means of the cell's sigmoids. In double, by the reference interpreter: for cells of some hundred numbers of state.\n"
+      "Along a sequence of normal random inputs, for each scan: the norm of the derivative of the last states by "
+      "those\n"
+      "k steps before, the spectral radius of one step's Jacobian, the steps until the norm has fallen to 1/e, and "
+      "the\n"
+      "means of the cell's sigmoids. In double, by the reference interpreter: for cells of some hundred numbers of "
+      "state.\n"
       "Examples:\n"
       "  recurve flow frontend/library/elman.cell elman -D I=4 -D H=32 --svg=elman.svg\n"
       "  recurve flow my.cell mine -D H=16 --weights=mine.safetensors --steps=400");

@@ -49,22 +49,23 @@ ScanFlow FlowOf(const ir::Graph& graph, const WeightFile& weights, int64_t steps
 // A turn by 40 degrees that shrinks by a tenth: eigenvalues 0.9 exp(+-0.7i), of which no power is a surprise.
 TEST(Flow, OfALinearRecurrenceIsThePowerOfItsMatrix) {
   const ir::Graph graph = GraphOf(
-      "cell turn(I) {\n  input x: [I]\n  state h: [2]\n  param U: [2, 2], W: [2, I]\n  h' = U @ h + W @ x\n  output h'\n}\n"
+      "cell turn(I) {\n  input x: [I]\n  state h: [2]\n  param U: [2, 2], W: [2, I]\n  h' = U @ h + W @ x\n  output "
+      "h'\n}\n"
       "model m() {\n  input x: [3] over T\n  h = scan turn() over x\n  output h\n}\n",
       {});
   WeightFile weights = RandomWeights(graph);
   ValuesOf(weights, "h.U") = {0.9 * std::cos(0.7), -0.9 * std::sin(0.7), 0.9 * std::sin(0.7), 0.9 * std::cos(0.7)};
   const ScanFlow flow = FlowOf(graph, weights, 30);
   ASSERT_EQ(flow.norms.size(), 31u);
-  for (size_t back = 0; back <= 30; ++back)
-    EXPECT_NEAR(flow.norms[30 - back], std::pow(0.9, back), 1e-12) << back;
+  for (size_t back = 0; back <= 30; ++back) EXPECT_NEAR(flow.norms[30 - back], std::pow(0.9, back), 1e-12) << back;
   for (double radius : flow.radii) EXPECT_NEAR(radius, 0.9, 1e-3);
   EXPECT_EQ(flow.memory(), 9u);  // 0.9^9 = 0.387, 0.9^10 = 0.349 < 1/e
 }
 
 TEST(Flow, OfAReversedScanGoesTheOtherWay) {
   const ir::Graph graph = GraphOf(
-      "cell leak(I) {\n  input x: [I]\n  state h: [1]\n  param u: [1], W: [1, I]\n  h' = u * h + W @ x\n  output h'\n}\n"
+      "cell leak(I) {\n  input x: [I]\n  state h: [1]\n  param u: [1], W: [1, I]\n  h' = u * h + W @ x\n  output "
+      "h'\n}\n"
       "model m() {\n  input x: [3] over T\n  h = reverse scan leak() over x\n  output h\n}\n",
       {});
   WeightFile weights = RandomWeights(graph);
