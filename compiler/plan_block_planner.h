@@ -44,11 +44,11 @@ struct Draft {
   Space space;
   Kernel kernel;
   std::map<std::pair<ir::NodeId, int64_t>, int> memo;  // (value, unit offset) -> instruction
-  std::vector<std::vector<PanelGroup>> groups;     // per product
+  std::vector<std::vector<PanelGroup>> groups;         // per product
   std::set<ir::NodeId> sums;                           // contractions summed here
   ir::NodeId reduced = -1;                             // what a Reduce kernel sums
-  std::optional<std::string> chunk_time;           // runs in chunks of this axis
-  int added = -1;                                  // its number in the entry, once finished
+  std::optional<std::string> chunk_time;               // runs in chunks of this axis
+  int added = -1;                                      // its number in the entry, once finished
 };
 
 class BlockPlanner {

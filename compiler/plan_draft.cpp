@@ -36,7 +36,6 @@ int LoadsOf(const Kernel& kernel) {
 
 }  // namespace
 
-
 // A sum or maximum over axes of a value that is computed lane by lane.
 void BlockPlanner::DraftReduce(NodeId id) {
   const Node& node = graph_[id];

@@ -16,7 +16,6 @@ using ir::Op;
 using ir::Shape;
 using Kind = LaneInstruction::Kind;
 
-
 Draft& BlockPlanner::DraftFor(int phase, const Space& space) {
   for (Draft& draft : drafts_) {
     if (draft.kernel.kind == KernelKind::kMap && draft.phase == phase && draft.space == space) return draft;

@@ -12,6 +12,7 @@
 #include "compiler/command/command.h"
 #include "compiler/command/summary_text.h"
 #include "compiler/remarks.h"
+#include "compiler/storage_error.h"
 #include "runtime/file.h"
 
 namespace recurve::command {
@@ -69,6 +70,11 @@ int Run(const Options& options) {
       summary.packed_bytes = 0;
     }
     report = SummaryText(*sized, compile, summary, artifacts->interface.target) + ObjectText(*artifacts);
+    if (compile.store != Storage::kSame) {
+      auto errors = MeasureStorage(sized->graph, compile, weights ? &*weights : nullptr);
+      if (!errors) return Fail(errors.error());
+      report += StorageText(compile.store, *errors, weights.has_value());
+    }
   }
 
   std::error_code failure;

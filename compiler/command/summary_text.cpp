@@ -127,4 +127,14 @@ std::string ObjectText(const Artifacts& artifacts) {
   return text;
 }
 
+std::string StorageText(Storage store, const std::vector<StorageError>& errors, bool is_trained) {
+  std::string text = fmt::format("\nweights in {}, against f32 ({} weights, random inputs, on this machine)\n",
+                                 Name(store), is_trained ? "these" : "initial");
+  for (const StorageError& error : errors) {
+    text += fmt::format("  {}: error {:.1e} of its root mean square, {:.1e} of its largest number at most\n",
+                        error.output, error.root_mean_square, error.largest);
+  }
+  return text;
+}
+
 }  // namespace recurve::command

@@ -5,9 +5,11 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "compiler/command/command.h"
 #include "compiler/compile.h"
+#include "compiler/storage_error.h"
 #include "compiler/summary.h"
 
 namespace recurve::command {
@@ -31,6 +33,9 @@ std::string SummaryText(const SizedGraph& sized, const CompileOptions& options, 
 
 // The object file: bytes of code and data, and the stack of each function.
 std::string ObjectText(const Artifacts& artifacts);
+
+// What storing weights in 16 bits does to the outputs, trained weights or drawn ones.
+std::string StorageText(Storage store, const std::vector<StorageError>& errors, bool is_trained);
 
 }  // namespace recurve::command
 

@@ -14,6 +14,7 @@
 #include "compiler/c_example.h"
 #include "compiler/compile.h"
 #include "compiler/jit.h"
+#include "compiler/storage_error.h"
 #include "frontend/frontend.h"
 #include "runtime/session.h"
 #include "runtime/weights.h"
@@ -234,6 +235,24 @@ TEST(Weights, ForAnotherMachineArePackedHere) {
   ASSERT_TRUE(artifacts) << artifacts.error().message;
   EXPECT_LT(artifacts->report.text_bytes, 2048u);
   EXPECT_GE(artifacts->interface.constant_bytes, 4u * (16 * 3 + 16 * 16) * 4);
+}
+
+// bf16 has 8 bits, f16 has 11: the error of outputs is near that of a weight, and not nothing.
+TEST(Weights, OfSixteenBitsErrAsFarAsTheyAreRounded) {
+  const ir::Graph graph = GraphOf(CellModel("lstm"), "m", {{"I", 3}, {"H", 21}});
+  double errors[2];
+  const Storage stores[2] = {Storage::kBf16, Storage::kF16};
+  for (int i = 0; i < 2; ++i) {
+    auto measured = MeasureStorage(graph, {.store = stores[i]}, nullptr);
+    ASSERT_TRUE(measured) << measured.error().message;
+    const auto y = std::ranges::find(*measured, "y", &StorageError::output);
+    ASSERT_NE(y, measured->end());
+    errors[i] = y->root_mean_square;
+  }
+  EXPECT_GT(errors[0], 1e-5);
+  EXPECT_LT(errors[0], 1.0 / 128);
+  EXPECT_GT(errors[1], 1e-6);
+  EXPECT_LT(errors[1], errors[0] / 3);
 }
 
 TEST(Weights, ThatAreMissingAreNamed) {

@@ -1,6 +1,6 @@
 // frontend/examples/long_memory/long_memory.cpp: what gates are for.
 //
-//     long_memory OUT.svg [STEPS]
+//     long_memory OUT.svg [STEPS [STEPS-OF-COPY]]
 //
 // Two problems on which a network must carry something over many steps (Hochreiter & Schmidhuber 1997, Long short-term
 // memory, experiments 4 and 5; Arjovsky, Shah & Bengio 2016, Unitary evolution recurrent neural networks, section 4):
@@ -13,6 +13,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -33,7 +34,6 @@ using recurve::Random;
 using recurve::Session;
 
 constexpr size_t kBatch = 50, kHidden = 64;
-constexpr int kEvery = 50;  // steps between two points of a curve
 constexpr size_t kSymbols = 8, kRecalled = 10, kDelay = 30, kClasses = kSymbols + 2;
 
 struct Task {
@@ -54,7 +54,8 @@ Task Copy(const std::string& cell) {
   const double share = static_cast<double>(kRecalled) / static_cast<double>(kDelay + 2 * kRecalled);
   return {fmt::format("copy over {} steps", kDelay),
           "model task(V, H) {\n  input x: int[V] over T, target: int[V] over T\n  param P: [V, H], p: [V]\n"
-          "  h = scan " + cell + "(H=H) over one_hot(x)\n  loss cross_entropy(P @ h + p, target)\n}\n",
+          "  h = scan " +
+              cell + "(H=H) over one_hot(x)\n  loss cross_entropy(P @ h + p, target)\n}\n",
           kDelay + 2 * kRecalled, 0.02, share * std::log(static_cast<double>(kSymbols))};
 }
 
@@ -93,7 +94,7 @@ void FillCopy(Session& session, Random& random, size_t steps) {
   std::exit(2);
 }
 
-// The loss of a fresh batch every kEvery steps, until it is solved or the steps are over.
+// The loss of fresh batches sixty times on the way, until it is solved or the steps are over.
 recurve::PlotLine Learn(const Task& task, const std::string& cell, int steps) {
   const bool copies = task.name.starts_with("copy");
   std::map<std::string, int64_t, std::less<>> extents{{"H", kHidden}};
@@ -108,14 +109,20 @@ recurve::PlotLine Learn(const Task& task, const std::string& cell, int steps) {
   session.SetExtent("B", kBatch);
   session.Initialize(/*seed=*/1);
   session.Fill("loss_adj", 1);
+  // The forget gate begins open: Jozefowicz, Zaremba & Sutskever 2015, An empirical exploration of recurrent network
+  // architectures, ICML.
+  if (cell == "lstm") {
+    const std::span<float> b = *session.Parameter<float>("h.b");
+    for (size_t i = kHidden; i < 2 * kHidden; ++i) b[i] = 1;
+  }
   recurve::Updater<float> updater;
   if (auto done = updater.Prepare(session.shared_parameters(), session, {.rate = 2e-3, .clip = 1}); !done)
     Die(done.error().message);
+  const int every = std::max(1, steps / 60);
   Random training(2), held_out(3);
   recurve::PlotLine line{.name = fmt::format("{}, {}", cell, task.name), .x = {}, .y = {}};
   for (int step = 0; step <= steps; ++step) {
-    const bool is_point = step % kEvery == 0;
-    if (is_point) {
+    if (step % every == 0) {
       double sum = 0;
       constexpr int kBatches = 4;
       for (int i = 0; i < kBatches; ++i) {
@@ -150,21 +157,23 @@ std::string Stacked(const std::vector<recurve::Plot>& plots) {
     text += one.substr(at).insert(5, fmt::format("y=\"{}\" ", height));
     height += plot.height;
   }
-  return fmt::format("<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"900\" height=\"{}\">\n{}</svg>\n", height, text);
+  return fmt::format("<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"900\" height=\"{}\">\n{}</svg>\n", height,
+                     text);
 }
 
 }  // namespace
 
 int main(int count, char** arguments) {
-  if (count < 2) Die("usage: long_memory OUT.svg [STEPS]");
-  const int steps = count > 2 ? std::atoi(arguments[2]) : 3000;
+  if (count < 2) Die("usage: long_memory OUT.svg [STEPS [STEPS-OF-COPY]]");
+  const int steps = count > 2 ? std::atoi(arguments[2]) : 3000,
+            copy_steps = count > 3 ? std::atoi(arguments[3]) : 12000;
   std::vector<recurve::Plot> plots;
   for (int problem = 0; problem < 4; ++problem) {
     recurve::Plot plot{.x_label = "steps of training, 50 sequences each", .y_label = "loss, of what no memory has"};
     for (const char* cell : {"elman", "gru", "lstm"}) {
       const Task task = problem == 3 ? Copy(cell) : Adding(size_t{100} << problem, cell);
       plot.title = task.name;
-      plot.lines.push_back(Learn(task, cell, steps));
+      plot.lines.push_back(Learn(task, cell, problem == 3 ? copy_steps : steps));
     }
     plots.push_back(std::move(plot));
   }
