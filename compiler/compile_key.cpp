@@ -42,8 +42,8 @@ class KeyBuilder {
     Add(static_cast<int>(choice));
   }
   void Add(const TargetSpec& target) {
-    const auto& [triple, cpu, features] = target;
-    AddAll(triple, cpu, features);
+    const auto& [triple, cpu, features, position_independent] = target;
+    AddAll(triple, cpu, features, position_independent ? 1 + static_cast<int>(*position_independent) : 0);
   }
   void Add(const PlanChoices& choices) {
     const auto& [chunk_rows, segment, team, only_one] = choices;

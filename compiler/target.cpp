@@ -26,6 +26,7 @@ struct TargetContents {
   const llvm::Target* backend = nullptr;
   llvm::Triple triple;
   std::string triple_text, cpu, features;
+  std::optional<bool> position_independent;
   TargetFacts facts;
   std::string why_not_here;
 
@@ -188,7 +189,8 @@ std::expected<void, Error> CheckNames(const llvm::MCSubtargetInfo& known, std::s
 }
 
 // WebAssembly and small machines without a loader have addresses that are fixed when they are linked.
-llvm::Reloc::Model RelocationModel(const llvm::Triple& triple) {
+llvm::Reloc::Model RelocationModel(const llvm::Triple& triple, std::optional<bool> position_independent) {
+  if (position_independent) return *position_independent ? llvm::Reloc::PIC_ : llvm::Reloc::Static;
   bool is_bare_metal = triple.getOS() == llvm::Triple::UnknownOS && triple.isArch32Bit();
   return triple.isWasm() || is_bare_metal ? llvm::Reloc::Static : llvm::Reloc::PIC_;
 }
@@ -202,8 +204,9 @@ std::unique_ptr<llvm::TargetMachine> TargetContents::MakeMachine() const {
   // Names memcpy and memset on Arm, instead of the __aeabi_ synonyms of the embedded ABI. Has no other effect on code
   // that calls nothing else.
   options.EABIVersion = llvm::EABI::GNU;
-  return std::unique_ptr<llvm::TargetMachine>(backend->createTargetMachine(
-      triple, cpu, features, options, RelocationModel(triple), std::nullopt, llvm::CodeGenOptLevel::Less));
+  return std::unique_ptr<llvm::TargetMachine>(
+      backend->createTargetMachine(triple, cpu, features, options, RelocationModel(triple, position_independent),
+                                   std::nullopt, llvm::CodeGenOptLevel::Less));
 }
 
 const std::string& Target::triple() const { return contents_->triple_text; }
@@ -251,6 +254,7 @@ std::expected<Target, Error> MakeTarget(const TargetSpec& spec) {
   contents->triple = spec.triple.empty() ? host : llvm::Triple(llvm::Triple::normalize(spec.triple));
   const llvm::Triple& triple = contents->triple;
   contents->triple_text = triple.str();
+  contents->position_independent = spec.position_independent;
 
   std::string why;
   contents->backend = llvm::TargetRegistry::lookupTarget(triple, why);

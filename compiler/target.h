@@ -19,6 +19,7 @@
 #include <cstddef>
 #include <expected>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "runtime/error.h"
@@ -35,6 +36,8 @@ namespace recurve {
 // "+simd128,-fma", and come on top of the cpu's.
 struct TargetSpec {
   std::string triple, cpu, features;
+  // Code that runs wherever it is loaded. Where nothing is said: yes, but for WebAssembly and bare 32-bit machines.
+  std::optional<bool> position_independent = {};
 };
 
 // What the planner must know. Numbers are of one core.

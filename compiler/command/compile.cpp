@@ -113,6 +113,8 @@ void AddCompile(CLI::App& app, int& exit_code) {
   AddMemory(*verb, options->compile.memory.bytes);
   AddMath(*verb, options->compile.math);
   AddTarget(*verb, options->compile.target);
+  verb->add_flag("--pic,!--no-pic", options->compile.target.position_independent,
+                 "position independent code, or not; where nothing is said, it is where there is a loader");
   verb->add_option("--wrt", options->compile.wrt, "inputs whose gradients are wanted; all real ones unless said")
       ->delimiter(',')
       ->type_name("NAMES");

@@ -256,6 +256,24 @@ TEST(Object, GivesEachFunctionItsSection) {
   }
 }
 
+// A constant's address is a distance from the code, or a number that the linker fixes.
+TEST(Object, IsPositionIndependentWhereAsked) {
+  constexpr std::string_view kConstant = R"(
+@numbers = internal constant [4 x float] [float 1.0, float 2.0, float 3.0, float 4.0]
+define float @number(SIZE %i) {
+  %at = getelementptr [4 x float], ptr @numbers, SIZE 0, SIZE %i
+  %value = load float, ptr %at
+  ret float %value
+}
+)";
+  for (bool is_asked : {false, true}) {
+    Target target = TargetOrDie({.triple = "x86_64-linux-gnu", .cpu = "x86-64-v3", .position_independent = is_asked});
+    auto assembly = CompileAssembly(*ParseModule(std::string(kConstant), target).module, target);
+    ASSERT_TRUE(assembly) << assembly.error().message;
+    EXPECT_EQ(assembly->find("numbers(%rip)") != std::string::npos, is_asked) << *assembly;
+  }
+}
+
 TEST(Object, InspectRefusesWhatIsNoObject) {
   for (std::string_view bytes : {"",
                                  "\x7f"
