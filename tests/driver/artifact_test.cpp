@@ -15,22 +15,14 @@
 #include "compiler/compile.h"
 #include "compiler/jit.h"
 #include "compiler/storage_error.h"
-#include "frontend/frontend.h"
 #include "runtime/session.h"
 #include "runtime/weights.h"
+#include "tests/support/graph_of.h"
 
 namespace recurve {
 namespace {
 
 namespace fs = std::filesystem;
-
-ir::Graph GraphOf(const std::string& source, const std::string& entry, const frontend::Extents& extents) {
-  frontend::LoadResult loaded = frontend::Load("test", source);
-  EXPECT_TRUE(loaded.program) << loaded.messages;
-  frontend::BuildResult built = frontend::Build(*loaded.program, entry, extents);
-  EXPECT_TRUE(built.graph) << built.messages;
-  return *std::move(built.graph);
-}
 
 // A layer of a cell of the library, or of one whose states have a beginning of their own.
 std::string CellModel(const std::string& cell) {

@@ -9,23 +9,15 @@
 #include <cmath>
 
 #include "compiler/compile.h"
-#include "frontend/frontend.h"
 #include "runtime/parameters.h"
+#include "tests/support/graph_of.h"
 
 namespace recurve {
 namespace {
 
-ir::Graph GraphOf(const std::string& source, const frontend::Extents& extents) {
-  frontend::LoadResult loaded = frontend::Load("test", source);
-  EXPECT_TRUE(loaded.program) << loaded.messages;
-  frontend::BuildResult built = frontend::Build(*loaded.program, "m", extents);
-  EXPECT_TRUE(built.graph) << built.messages;
-  return *std::move(built.graph);
-}
-
 ir::Graph Layer(const std::string& cell, int64_t hidden) {
   return GraphOf(fmt::format("model m(H) {{\n  input x: [3] over T\n  h = scan {}(H=H) over x\n  output h\n}}\n", cell),
-                 {{"H", hidden}});
+                 "m", {{"H", hidden}});
 }
 
 WeightFile RandomWeights(const ir::Graph& graph) {
@@ -52,7 +44,7 @@ TEST(Flow, OfALinearRecurrenceIsThePowerOfItsMatrix) {
       "cell turn(I) {\n  input x: [I]\n  state h: [2]\n  param U: [2, 2], W: [2, I]\n  h' = U @ h + W @ x\n  output "
       "h'\n}\n"
       "model m() {\n  input x: [3] over T\n  h = scan turn() over x\n  output h\n}\n",
-      {});
+      "m", {});
   WeightFile weights = RandomWeights(graph);
   ValuesOf(weights, "h.U") = {0.9 * std::cos(0.7), -0.9 * std::sin(0.7), 0.9 * std::sin(0.7), 0.9 * std::cos(0.7)};
   const ScanFlow flow = FlowOf(graph, weights, 30);
@@ -67,7 +59,7 @@ TEST(Flow, OfAReversedScanGoesTheOtherWay) {
       "cell leak(I) {\n  input x: [I]\n  state h: [1]\n  param u: [1], W: [1, I]\n  h' = u * h + W @ x\n  output "
       "h'\n}\n"
       "model m() {\n  input x: [3] over T\n  h = reverse scan leak() over x\n  output h\n}\n",
-      {});
+      "m", {});
   WeightFile weights = RandomWeights(graph);
   ValuesOf(weights, "h.u") = {0.5};
   EXPECT_NEAR(FlowOf(graph, weights, 10).norms[0], std::pow(0.5, 10), 1e-15);
@@ -115,7 +107,7 @@ TEST(Flow, SaysWhatIsMissing) {
   auto flows = MeasureFlow(graph, {}, 10, 1);
   ASSERT_FALSE(flows);
   EXPECT_THAT(flows.error().message, testing::HasSubstr("have no `h.W`"));
-  const ir::Graph none = GraphOf("model m() {\n  input x: [3] over T\n  output y = x\n}\n", {});
+  const ir::Graph none = GraphOf("model m() {\n  input x: [3] over T\n  output y = x\n}\n", "m", {});
   EXPECT_THAT(MeasureFlow(none, {}, 10, 1).error().message, testing::HasSubstr("no scan over time"));
   const ir::Graph large = Layer("elman", 600);
   EXPECT_THAT(MeasureFlow(large, RandomWeights(large), 2, 1).error().message, testing::HasSubstr("512 is the most"));

@@ -13,23 +13,15 @@
 #include "compiler/gradcheck.h"
 #include "compiler/plan.h"
 #include "compiler/summary.h"
-#include "frontend/frontend.h"
 #include "runtime/random.h"
 #include "runtime/session.h"
+#include "tests/support/graph_of.h"
 #include "tests/support/random_cell.h"
 
 namespace recurve {
 namespace {
 
 using Tensors = std::map<std::string, std::vector<double>>;
-
-ir::Graph GraphOf(const std::string& source, const std::string& entry, const frontend::Extents& extents) {
-  frontend::LoadResult loaded = frontend::Load("test", source);
-  EXPECT_TRUE(loaded.program) << loaded.messages;
-  frontend::BuildResult built = frontend::Build(*loaded.program, entry, extents);
-  EXPECT_TRUE(built.graph) << built.messages;
-  return *std::move(built.graph);
-}
 
 // All outputs and gradients, from inputs that depend on nothing but their names.
 Tensors ResultsOf(const Program& program, size_t steps, size_t batch, size_t threads = 1) {

@@ -11,9 +11,9 @@
 #include "compiler/compile.h"
 #include "compiler/plan.h"
 #include "compiler/plan_access.h"
-#include "frontend/frontend.h"
 #include "runtime/session.h"
 #include "runtime/update.h"
+#include "tests/support/graph_of.h"
 
 namespace recurve {
 namespace {
@@ -22,13 +22,7 @@ constexpr char kModel[] =
     "model m(H) {\n  input x: [2] over T, target: [3] over T\n  param P: [3, H], q: [3]\n"
     "  h = scan elman(H=H) over x\n  loss mse(P @ h + q, target)\n}\n";
 
-ir::Graph Model() {
-  frontend::LoadResult loaded = frontend::Load("test", kModel);
-  EXPECT_TRUE(loaded.program) << loaded.messages;
-  frontend::BuildResult built = frontend::Build(*loaded.program, "m", {{"H", 37}});
-  EXPECT_TRUE(built.graph) << built.messages;
-  return *std::move(built.graph);
-}
+ir::Graph Model() { return GraphOf(kModel, "m", {{"H", 37}}); }
 
 CompileOptions OptionsFor(const std::string& optimizer, Precision precision = Precision::kF32) {
   return {.precision = precision, .wrt = {"P", "q", "h.W", "h.U", "h.b"}, .optimizer = {optimizer, ""}};

@@ -10,9 +10,9 @@
 #include <sstream>
 
 #include "compiler/compile.h"
-#include "frontend/frontend.h"
 #include "runtime/parameters.h"
 #include "runtime/weights.h"
+#include "tests/support/graph_of.h"
 
 namespace recurve {
 namespace {
@@ -36,12 +36,8 @@ const Row kRows[] = {
 };
 
 ir::Graph Lstm() {
-  const frontend::LoadResult loaded = frontend::Load(
-      "test", "model lstm_layer(I, H) {\n  input x: [I] over T\n  y = scan lstm(H=H) over x\n  output y\n}\n");
-  EXPECT_TRUE(loaded.program) << loaded.messages;
-  frontend::BuildResult built = frontend::Build(*loaded.program, "lstm_layer", {{"I", 1}, {"H", 16}});
-  EXPECT_TRUE(built.graph) << built.messages;
-  return *std::move(built.graph);
+  return GraphOf("model lstm_layer(I, H) {\n  input x: [I] over T\n  y = scan lstm(H=H) over x\n  output y\n}\n",
+                 "lstm_layer", {{"I", 1}, {"H", 16}});
 }
 
 struct Sizes {

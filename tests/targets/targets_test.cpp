@@ -22,7 +22,7 @@
 #include "compiler/compile.h"
 #include "compiler/gradcheck.h"
 #include "compiler/roundoff.h"
-#include "frontend/frontend.h"
+#include "tests/support/graph_of.h"
 
 namespace recurve {
 namespace {
@@ -278,15 +278,12 @@ class Targets : public testing::TestWithParam<MachineAndPrecision> {
   // The object, header and case of a program.
   void AddProgram(const std::string& cell) {
     const Precision precision = GetParam().precision;
-    const frontend::LoadResult loaded = frontend::Load("test", SourceOf(cell));
-    ASSERT_TRUE(loaded.program) << loaded.messages;
-    frontend::BuildResult built = frontend::Build(*loaded.program, "program", {{"I", 6}, {"H", 18}});
-    ASSERT_TRUE(built.graph) << built.messages;
-    built.graph->name = cell;
+    ir::Graph graph = GraphOf(SourceOf(cell), "program", {{"I", 6}, {"H", 18}});
+    graph.name = cell;
     const CompileOptions options{.precision = precision, .target = GetParam().machine.spec};
-    auto artifacts = CompileToObject(*built.graph, options);
+    auto artifacts = CompileToObject(graph, options);
     ASSERT_TRUE(artifacts) << artifacts.error().message;
-    const Trial trial = MakeTrial(*built.graph, {{"T", kSteps}, {"B", kBatch}}, /*seed=*/5);
+    const Trial trial = MakeTrial(graph, {{"T", kSteps}, {"B", kBatch}}, /*seed=*/5);
     for (const auto& [function, bytes] : artifacts->report.stack_bytes) stack_bytes_ = std::max(stack_bytes_, bytes);
     Write(cell + ".o", artifacts->object);
     Write(cell + ".h", artifacts->header);

@@ -1,0 +1,28 @@
+// tests/support/graph_of.h: from source text to a graph, in a test.
+
+#ifndef RECURVE_TESTS_SUPPORT_GRAPH_OF_H_
+#define RECURVE_TESTS_SUPPORT_GRAPH_OF_H_
+
+#include <gtest/gtest.h>
+
+#include <string>
+#include <utility>
+
+#include "frontend/frontend.h"
+#include "ir/graph.h"
+
+namespace recurve {
+
+// A mistake in the source is a failure of the test.
+inline ir::Graph GraphOf(const std::string& source, const std::string& entry, const frontend::Extents& extents) {
+  const frontend::LoadResult loaded = frontend::Load("test", source);
+  EXPECT_TRUE(loaded.program) << loaded.messages;
+  if (!loaded.program) return {};
+  frontend::BuildResult built = frontend::Build(*loaded.program, entry, extents);
+  EXPECT_TRUE(built.graph) << built.messages;
+  return built.graph ? *std::move(built.graph) : ir::Graph();
+}
+
+}  // namespace recurve
+
+#endif  // RECURVE_TESTS_SUPPORT_GRAPH_OF_H_
