@@ -1,7 +1,7 @@
 /* runtime/abi.h: the binary interface between a compiled program and whoever calls it. C99 and C++.
  *
  * A compiled program is one constant, `recurve_program`, which a JIT hands out and an object file exports as
- * NAME_program. It names every entry (forward, backward, step, pack) and describes the slots of each.
+ * NAME_program. It names every entry (forward, backward, step, pack, ...) and describes the slots of each.
  *
  * An entry takes one pointer to an array of slots, each as wide as a pointer: sizes of the symbolic axes first, then
  * pointers to tensors. A C caller writes the same bytes as a struct with named members (the generated header):
@@ -45,7 +45,8 @@ enum recurve_slot_kind {
   RECURVE_SLOT_INPUT,     /* const pointer to data */
   RECURVE_SLOT_PARAMETER, /* const pointer to a trained parameter */
   RECURVE_SLOT_CONSTANT,  /* const pointer to a parameter that is never trained */
-  RECURVE_SLOT_STATE,     /* const pointer to an initial state; in `step`: pointer to a state read and overwritten */
+  RECURVE_SLOT_STATE,     /* const pointer to an initial state; in `step` and `update`: pointer to what is read and
+                             overwritten */
   RECURVE_SLOT_ADJOINT,   /* const pointer to dL/d(output of the same name without `_adj`); null means zero */
   RECURVE_SLOT_OUTPUT,    /* pointer that the entry overwrites; null where the value is not wanted */
   RECURVE_SLOT_PACKED,    /* program.packed_bytes, written by `pack`, read by the others */
@@ -83,7 +84,7 @@ struct recurve_slot {
 };
 
 struct recurve_entry {
-  const char* name; /* "forward", "inference", "backward", "step", "evaluate", "pack" */
+  const char* name; /* "forward", "inference", "backward", "step", "reset", "update", "evaluate", "pack" */
   void (*run)(const void* slots);
   /* Bytes of workspace for these sizes of the program's axes; null when none is needed. */
   size_t (*workspace_bytes)(const size_t* extents);

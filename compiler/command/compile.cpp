@@ -113,8 +113,13 @@ void AddCompile(CLI::App& app, int& exit_code) {
   AddMemory(*verb, options->compile.memory.bytes);
   AddMath(*verb, options->compile.math);
   AddTarget(*verb, options->compile.target);
-  verb->add_flag("--pic,!--no-pic", options->compile.target.position_independent,
-                 "position independent code, or not; where nothing is said, it is where there is a loader");
+  auto* pic = verb->add_flag_callback(
+      "--pic", [options] { options->compile.target.position_independent = true; },
+      "position independent code; where nothing is said, it is where there is a loader");
+  verb->add_flag_callback(
+          "--no-pic", [options] { options->compile.target.position_independent = false; },
+          "code for the place where it is linked")
+      ->excludes(pic);
   verb->add_option("--wrt", options->compile.wrt, "inputs whose gradients are wanted; all real ones unless said")
       ->delimiter(',')
       ->type_name("NAMES");

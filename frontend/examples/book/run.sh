@@ -4,7 +4,7 @@
 #
 # The book is the King James Bible of Debian's package bible-kjv, 4.4 million characters.
 set -euo pipefail
-recurve=$(realpath "$1") epochs=${3:-3}
+recurve=$(realpath "$1") epochs=${3:-2}
 here=$(realpath "$(dirname "${BASH_SOURCE[0]}")")
 command -v bible >/dev/null || { echo "the book is in Debian's package bible-kjv: apt-get install bible-kjv" >&2; exit 2; }
 mkdir -p "$2"
