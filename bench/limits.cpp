@@ -41,20 +41,6 @@ Cache FindCache(int level) {
 
 volatile float sink;
 
-// An entry of a program that calls a function, so that a Team runs it.
-struct Call {
-  void (*run)(void* work, size_t index, const recurve_team* team);
-  void* work;
-};
-void RunCall(const void* slots) {
-  struct Slots {
-    const Call* call;
-    const recurve_team* team;
-  };
-  const auto& [call, team] = *static_cast<const Slots*>(slots);
-  call->run(call->work, team == nullptr ? 0 : team->index, team);
-}
-
 }  // namespace
 
 std::vector<Level> MemoryLevels() {
@@ -71,20 +57,16 @@ std::vector<Level> MemoryLevels() {
           {"DRAM", std::numeric_limits<size_t>::max(), true, std::max(kDramBytes, 2 * l3.bytes)}};
 }
 
+// work(i) for every i below `threads`, at the same time.
 template <typename Work>
 void LimitLoops::Together(int threads, Work work) {
-  if (threads == 1) return work(0, nullptr);
-  constexpr recurve_slot kSlots[] = {{.name = "call", .kind = RECURVE_SLOT_WORKSPACE},
-                                     {.name = "team", .kind = RECURVE_SLOT_TEAM}};
-  const recurve_entry entry{.name = "limit", .run = RunCall, .slot_count = 2, .slots = kSlots};
-  const Call call{
-      [](void* called, size_t index, const recurve_team* team) { (*static_cast<Work*>(called))(index, team); }, &work};
-  const uintptr_t slots[] = {reinterpret_cast<uintptr_t>(&call), 0};
-  team_->Run(entry, slots);
+  if (threads == 1) return work(0);
+  const recurve_team& team = team_->lent();
+  team.parallel_for(&team, [](void* called, size_t i) { (*static_cast<Work*>(called))(i); }, &work);
 }
 
 double LimitLoops::Multiply(int threads) {
-  Together(threads, [](size_t, const recurve_team*) { sink = RunFma(kMultiplyRounds).result; });
+  Together(threads, [](size_t) { sink = RunFma(kMultiplyRounds).result; });
   return threads * RunFma(1).operations * kMultiplyRounds;
 }
 
@@ -92,7 +74,7 @@ double LimitLoops::Read(const Level& level, int threads) {
   const size_t bytes = level.is_shared ? level.measured_bytes / static_cast<size_t>(threads) : level.measured_bytes;
   const size_t rounds = std::max<size_t>(1, kReadBytes / bytes);
   for (int i = 0; i < threads; ++i) memory_[i].Reserve(bytes);
-  Together(threads, [&](size_t index, const recurve_team*) {
+  Together(threads, [&](size_t index) {
     const auto* data = reinterpret_cast<const float*>(memory_[index].data());
     float sum = 0;
     for (size_t round = 0; round < rounds; ++round) sum += ReadOnce(data, bytes);
@@ -102,8 +84,9 @@ double LimitLoops::Read(const Level& level, int threads) {
 }
 
 double LimitLoops::Meet() {
-  Together(2, [](size_t, const recurve_team* team) {
-    for (size_t i = 0; i < kBarriers; ++i) team->barrier(team);
+  const recurve_team& team = team_->lent();
+  Together(2, [&](size_t index) {
+    for (size_t i = 0; i < kBarriers; ++i) team.barrier(&team, index);
   });
   return kBarriers;
 }

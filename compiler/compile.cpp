@@ -27,6 +27,7 @@
 #include "compiler/split.h"
 #include "compiler/streaming.h"
 #include "compiler/summary.h"
+#include "compiler/versions.h"
 #include "frontend/frontend.h"
 
 namespace recurve {
@@ -170,7 +171,7 @@ std::expected<Target, Error> TargetOf(const CompileOptions& options) {
     return std::unexpected(Error{fmt::format("{} storage goes with f32 arithmetic, and this is f64",
                                              options.store == Storage::kBf16 ? "bf16" : "f16")});
   }
-  return MakeTarget(options.target);
+  return BestVersionOf(options.target);
 }
 
 // A module with its descriptor, and the context it lives in.
@@ -180,13 +181,46 @@ struct Compiled {
   ProgramInterface interface;
 };
 
-Compiled CompileModule(const Plan& plan, const CompileOptions& options, const Target& target) {
+Compiled EmptyModule(const std::string& name, const Target& target) {
   auto context = std::make_unique<llvm::LLVMContext>();
-  std::unique_ptr<llvm::Module> module = Emit(plan, target, *context);
+  auto module = std::make_unique<llvm::Module>(name, *context);
+  target.Configure(*module);
+  return {std::move(context), std::move(module), {}};
+}
+
+ProgramInterface InterfaceFor(const Plan& plan, const CompileOptions& options, const Target& target) {
   ProgramInterface interface = InterfaceOf(plan, target.description());
   interface.extents.assign(options.extents.begin(), options.extents.end());
-  EmitDescriptor(*module, interface);
-  return {std::move(context), std::move(module), std::move(interface)};
+  interface.stream_workspace_bytes = StreamWorkspaceBytes(plan);
+  return interface;
+}
+
+Compiled CompileModule(const Plan& plan, const CompileOptions& options, const Target& target) {
+  Compiled compiled = EmptyModule(plan.name, target);
+  Emit(plan, *compiled.module);
+  compiled.interface = InterfaceFor(plan, options, target);
+  EmitDescriptor(*compiled.module, compiled.interface);
+  return compiled;
+}
+
+// One module for several levels of a processor, from the least to the best. What callers size is enough for each.
+Compiled CompileVersions(std::vector<Plan> plans, const CompileOptions& options, const std::vector<Target>& targets) {
+  Compiled compiled = EmptyModule(plans[0].name, targets[0]);
+  ProgramInterface& all = compiled.interface;
+  all = InterfaceFor(plans[0], options, targets[0]);
+  for (size_t i = 0; i < plans.size(); ++i) {
+    const ProgramInterface one = InterfaceFor(plans[i], options, targets[i]);
+    all.packed_bytes = std::max(all.packed_bytes, one.packed_bytes);
+    all.constant_bytes = std::max(all.constant_bytes, one.constant_bytes);
+    all.stream_workspace_bytes = std::max(all.stream_workspace_bytes, one.stream_workspace_bytes);
+    if (i > 0) all.target += ", " + targets[i].cpu();
+    plans[i].name = VersionName(all.name, targets[i]);
+    Emit(plans[i], *compiled.module);
+    ConfineVersion(*compiled.module, targets[i]);
+  }
+  EmitDispatch(*compiled.module, all, targets);
+  EmitDescriptor(*compiled.module, all);
+  return compiled;
 }
 
 // The program as an object for this process.
@@ -279,21 +313,32 @@ std::expected<Program, Error> CompileToMemory(const ir::Graph& graph, const Comp
 
 std::expected<Artifacts, Error> CompileToObject(const ir::Graph& graph, const CompileOptions& options,
                                                 const ArtifactChoice& choice) {
-  std::expected<Target, Error> target = TargetOf(options);
-  if (!target) return std::unexpected(target.error());
-  std::expected<Plan, Error> plan = PlanWithin(graph, options, *target);
-  if (plan && choice.weights != nullptr) plan = WithWeightsOf(*std::move(plan), options, *choice.weights);
-  if (!plan) return std::unexpected(plan.error());
-  Compiled compiled = CompileModule(*plan, options, *target);
-  compiled.interface.stream_workspace_bytes = StreamWorkspaceBytes(*plan);
+  const auto versions = VersionsOf(options.target);
+  if (!versions) return std::unexpected(versions.error());
+  std::vector<Target> targets;
+  std::vector<Plan> plans;
+  for (const TargetSpec& version : *versions) {
+    CompileOptions of_version = options;
+    of_version.target = version;
+    std::expected<Target, Error> target = TargetOf(of_version);
+    if (!target) return std::unexpected(target.error());
+    std::expected<Plan, Error> plan = PlanWithin(graph, of_version, *target);
+    if (plan && choice.weights != nullptr) plan = WithWeightsOf(*std::move(plan), of_version, *choice.weights);
+    if (!plan) return std::unexpected(plan.error());
+    targets.push_back(*std::move(target));
+    plans.push_back(*std::move(plan));
+  }
+  const Target& target = targets[0];
+  Compiled compiled = plans.size() == 1 ? CompileModule(plans[0], options, target)
+                                        : CompileVersions(std::move(plans), options, targets);
   Artifacts artifacts;
-  std::expected<std::string, Error> object = CompileObject(*compiled.module, *target, &artifacts.report);
+  std::expected<std::string, Error> object = CompileObject(*compiled.module, target, &artifacts.report);
   if (!object) return std::unexpected(object.error());
   artifacts.object = *std::move(object);
   artifacts.header = CHeader(compiled.interface);
   if (choice.llvm) artifacts.llvm = PrintLlvm(*compiled.module);
   if (choice.assembly) {
-    std::expected<std::string, Error> assembly = CompileAssembly(*compiled.module, *target);
+    std::expected<std::string, Error> assembly = CompileAssembly(*compiled.module, target);
     if (!assembly) return std::unexpected(assembly.error());
     artifacts.assembly = *std::move(assembly);
   }

@@ -46,7 +46,9 @@ struct CompileOptions {
   Precision precision = Precision::kF32;
   Storage store = Storage::kSame;               // of packed weights and tape; in 16 bits with f32 only
   MathAccuracy math = MathAccuracy::kAccurate;  // of exp, tanh and sigmoid in f32
-  TargetSpec target;                            // this machine unless said
+  // This machine unless said. Several levels of a processor (versions.h) make one object with code for each; a plan or
+  // a program in memory is then for the best of them.
+  TargetSpec target;
   std::vector<std::string> wrt;                 // inputs whose gradients are wanted; empty: all real ones
   bool gradients = true;                        // false: no tape, no `forward`, no `backward`
   std::vector<std::string> entries;             // those wanted besides `pack`; empty: all

@@ -77,7 +77,6 @@ class DescriptorEmitter {
         HasWorkspace(entry) ? Function(WorkspaceSymbol(program_, entry), size_) : Null(),
         Int32(static_cast<int64_t>(entry.slots.size())),
         Table(entry.name + ".slots", slots),
-        entry.has_team_rule ? UsefulMembers(entry) : Null(),
     });
   }
 
@@ -99,12 +98,6 @@ class DescriptorEmitter {
   int64_t DimNumber(const ir::Dim& dim) const {
     if (dim.is_constant()) return dim.extent;
     return -1 - (std::ranges::find(program_.axes, dim.axis) - program_.axes.begin());
-  }
-
-  llvm::Constant* UsefulMembers(const EntryInterface& entry) {
-    auto* type = llvm::FunctionType::get(size_, {pointer_, size_}, /*isVarArg=*/false);
-    const std::string symbol = UsefulMembersSymbol(program_, entry);
-    return llvm::cast<llvm::Constant>(module_.getOrInsertFunction(symbol, type).getCallee());
   }
 
   llvm::Constant* TapeFunction() {

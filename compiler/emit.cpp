@@ -11,6 +11,7 @@
 
 #include "compiler/emit_kernel.h"
 #include "compiler/emit_pack.h"
+#include "compiler/emit_team.h"
 #include "compiler/plan_team.h"
 #include "runtime/abi.h"
 
@@ -114,13 +115,13 @@ class EntryEmitter {
     llvm::FunctionType* type = llvm::FunctionType::get(builder_.getVoidTy(), {emit_.types.pointer}, false);
     llvm::Function* entry = llvm::Function::Create(type, llvm::GlobalValue::ExternalLinkage, name, emit_.module);
     entry->addFnAttr(llvm::Attribute::NoUnwind);
-    if (!entry_.has_one_row_code) return EmitAnyRows(entry);
-    if (emit_.plan.choices.only_one) return EmitOneRow(entry);
-    llvm::Function* one_row = emit_.NewFunction(name + "_one_row", {emit_.types.pointer}, true);
-    llvm::Function* any_rows = emit_.NewFunction(name + "_any_rows", {emit_.types.pointer}, true);
+    if (emit_.plan.choices.only_one) return entry_.has_one_row_code ? EmitOneRow(entry) : EmitAnyRows(entry);
+    llvm::Function* any_rows = emit_.NewFunction(name + "_any_rows", {emit_.types.pointer, emit_.types.pointer}, true);
+    llvm::Function* one_row = nullptr;
+    if (entry_.has_one_row_code) one_row = emit_.NewFunction(name + "_one_row", {emit_.types.pointer}, true);
     Choose(entry, one_row, any_rows);
     EmitAnyRows(any_rows);
-    EmitOneRow(one_row);
+    if (one_row != nullptr) EmitOneRow(one_row);
   }
 
   // All kernels in one function, for a batch of one and without a team: the frame is not in memory but known.
@@ -137,6 +138,7 @@ class EntryEmitter {
     builder_.CreateRetVoid();
   }
 
+  // What one member of a team does, its second argument; one thread, if that is null.
   void EmitAnyRows(llvm::Function* function) {
     function_ = function;
     TranslateQuickly(emit_.types, *function_);
@@ -148,34 +150,56 @@ class EntryEmitter {
     builder_.CreateRetVoid();
   }
 
-  // entry: calls `one_row` for a batch of one without a team, `any_rows` for everything else.
+  // entry: without a team, or one that is of use, in this thread, where `one_row`, if there is one, is for a batch of
+  // one; else in all of the team's.
   void Choose(llvm::Function* entry, llvm::Function* one_row, llvm::Function* any_rows) {
     function_ = entry;
     builder_.SetInsertPoint(llvm::BasicBlock::Create(emit_.types.context, "entry", entry));
-    Value* batch = LoadSlot(layout_.Axis("B"), emit_.types.size);
+    Value* nobody = llvm::ConstantPointerNull::get(emit_.types.pointer);
+    Value* slots = entry->getArg(0);
     Value* team = LoadSlot(SlotOfKind(RECURVE_SLOT_TEAM), emit_.types.pointer);
-    Value* alone = builder_.CreateICmpEQ(team, llvm::ConstantPointerNull::get(emit_.types.pointer));
-    Value* is_one_row = builder_.CreateAnd(alone, builder_.CreateICmpEQ(batch, Word(1)));
-    auto call = [&](llvm::Function* callee) {
-      builder_.CreateCall(callee, {entry->getArg(0)})->setTailCall();
+    llvm::BasicBlock* alone = llvm::BasicBlock::Create(emit_.types.context, "alone", entry);
+    llvm::BasicBlock* given = llvm::BasicBlock::Create(emit_.types.context, "given", entry);
+    builder_.CreateCondBr(builder_.CreateICmpEQ(team, nobody), alone, given);
+    auto call = [&](llvm::Function* callee, std::vector<Value*> arguments) {
+      builder_.CreateCall(callee, arguments)->setTailCall();
       builder_.CreateRetVoid();
     };
-    llvm::BasicBlock* one = llvm::BasicBlock::Create(emit_.types.context, "one_row", entry);
-    llvm::BasicBlock* any = llvm::BasicBlock::Create(emit_.types.context, "any_rows", entry);
-    builder_.CreateCondBr(is_one_row, one, any);
-    builder_.SetInsertPoint(one);
-    call(one_row);
-    builder_.SetInsertPoint(any);
-    call(any_rows);
+    builder_.SetInsertPoint(alone);
+    if (one_row != nullptr) {
+      Value* batch = LoadSlot(layout_.Axis("B"), emit_.types.size);
+      llvm::BasicBlock* one = llvm::BasicBlock::Create(emit_.types.context, "one_row", entry);
+      llvm::BasicBlock* any = llvm::BasicBlock::Create(emit_.types.context, "any_rows", entry);
+      builder_.CreateCondBr(builder_.CreateICmpEQ(batch, Word(1)), one, any);
+      builder_.SetInsertPoint(one);
+      call(one_row, {slots});
+      builder_.SetInsertPoint(any);
+    }
+    call(any_rows, {slots, nobody});
+
+    builder_.SetInsertPoint(given);
+    llvm::Function* share = emit_.NewFunction(entry->getName().str() + "_shared", {emit_.types.pointer}, true);
+    TranslateQuickly(emit_.types, *share);
+    call(share, {slots});
+    function_ = share;
+    builder_.SetInsertPoint(llvm::BasicBlock::Create(emit_.types.context, "entry", share));
+    team = LoadSlot(SlotOfKind(RECURVE_SLOT_TEAM), emit_.types.pointer);
+    Value* count = LoadTeamCount(builder_, emit_.types, team);
+    Value* is_useful = builder_.CreateICmpEQ(
+        builder_.CreateCall(useful_members_, {share->getArg(0), count}), count, "is_useful");
+    EmitIf(builder_, is_useful, [&] { EmitShared(builder_, emit_, team, any_rows); });
+    EmitIf(builder_, builder_.CreateNot(is_useful), [&] { builder_.CreateCall(any_rows, {share->getArg(0), nobody}); });
+    builder_.CreateRetVoid();
   }
 
-  // word NAME_ENTRY_useful_members(const word* extents, word count): the rule of the entry, to which every loop that is
-  // not run alone adds its steps.
+  // word useful_members(const word* extents, word count): `count` where the entry keeps so many threads busy, or 1 where
+  // meeting costs more than sharing saves: the rule of the entry, to which every loop that is not run alone adds its
+  // steps.
   void EmitUsefulMembers() {
     const EmitTypes& types = emit_.types;
     std::string name = emit_.plan.name + "_" + entry_.name + "_useful_members";
     llvm::FunctionType* type = llvm::FunctionType::get(types.size, {types.pointer, types.size}, false);
-    useful_members_ = llvm::Function::Create(type, llvm::GlobalValue::ExternalLinkage, name, emit_.module);
+    useful_members_ = llvm::Function::Create(type, llvm::GlobalValue::InternalLinkage, name, emit_.module);
     useful_members_->addFnAttr(llvm::Attribute::NoUnwind);
     TranslateQuickly(emit_.types, *useful_members_);
     llvm::IRBuilder<> builder(llvm::BasicBlock::Create(types.context, "entry", useful_members_));
@@ -276,7 +300,7 @@ class EntryEmitter {
     }
     // Zeros are there before any thread reads them.
     bool zeroes = std::ranges::any_of(entry_.buffers, &Buffer::zero_if_null);
-    if (zeroes) EmitBarrier(builder_, emit_.types, FrameWord(layout_.Team(), emit_.types.pointer));
+    if (zeroes) EmitBarrier(builder_, emit_, FrameWord(layout_.Team(), emit_.types.pointer));
   }
 
   // Threads share the elements.
@@ -299,38 +323,24 @@ class EntryEmitter {
             builder_.CreateUDiv(builder_.CreateMul(count, next), threads)};
   }
 
-  // Members that the entry has no use for return at once, and the first goes on without a team.
   void FillTeam() {
-    if (is_one_row_ || emit_.plan.choices.only_one) {
-      SetFrame(layout_.BatchBegin(), Word(0));
-      SetFrame(layout_.BatchEnd(), Word(1));
-      return WorkAlone();
-    }
-    Value* team = LoadSlot(SlotOfKind(RECURVE_SLOT_TEAM), emit_.types.pointer);
     Value* batch = HasBatch() ? FrameWord(layout_.Axis("B"), emit_.types.size) : Word(1);
     SetFrame(layout_.BatchBegin(), Word(0));
     SetFrame(layout_.BatchEnd(), batch);
     WorkAlone();
-    EmitIf(builder_, builder_.CreateICmpNE(team, llvm::ConstantPointerNull::get(emit_.types.pointer)), [&] {
-      auto member = [&](int i) {  // recurve_team begins with index and count
-        Value* place = builder_.CreateConstInBoundsGEP1_64(emit_.types.size, team, i);
-        return builder_.CreateLoad(emit_.types.size, place);
-      };
-      Value* index = member(0);
-      Value* count = member(1);
-      Value* useful = builder_.CreateCall(useful_members_, {function_->getArg(0), count});
-      ReturnIf(builder_.CreateICmpUGE(index, useful));
-      EmitIf(builder_, builder_.CreateICmpEQ(useful, count), [&] {
-        SetFrame(layout_.Team(), team);
-        SetFrame(layout_.ThreadIndex(), index);
-        SetFrame(layout_.ThreadCount(), count);
-        if (entry_.team.rows_each == 0) return;
-        TeamRules rules{builder_, emit_.types, count, [&](const std::string&) { return batch; }};
-        EmitIf(builder_, rules.ByRows(entry_.team), [&] {
-          auto [begin, end] = ShareOf(batch);
-          SetFrame(layout_.BatchBegin(), begin);
-          SetFrame(layout_.BatchEnd(), end);
-        });
+    if (is_one_row_ || emit_.plan.choices.only_one) return;
+    Value* member = function_->getArg(1);
+    EmitIf(builder_, builder_.CreateICmpNE(member, llvm::ConstantPointerNull::get(emit_.types.pointer)), [&] {
+      Value* count = LoadMember(builder_, emit_.types, member, MemberField::kCount);
+      SetFrame(layout_.Team(), member);
+      SetFrame(layout_.ThreadIndex(), LoadMember(builder_, emit_.types, member, MemberField::kIndex));
+      SetFrame(layout_.ThreadCount(), count);
+      if (entry_.team.rows_each == 0) return;
+      TeamRules rules{builder_, emit_.types, count, [&](const std::string&) { return batch; }};
+      EmitIf(builder_, rules.ByRows(entry_.team), [&] {
+        auto [begin, end] = ShareOf(batch);
+        SetFrame(layout_.BatchBegin(), begin);
+        SetFrame(layout_.BatchEnd(), end);
       });
     });
   }
@@ -366,7 +376,7 @@ class EntryEmitter {
       } else if (const auto* chunks = std::get_if<ChunkLoop>(&statement.kind)) {
         EmitChunkLoop(*chunks);
       } else {
-        EmitBarrier(builder_, emit_.types, FrameWord(layout_.Team(), emit_.types.pointer));
+        EmitBarrier(builder_, emit_, FrameWord(layout_.Team(), emit_.types.pointer));
       }
     }
   }
@@ -423,7 +433,7 @@ class EntryEmitter {
       SetFrame(layout_.Team(), team);
       SetFrame(layout_.ThreadIndex(), index);
       SetFrame(layout_.ThreadCount(), count);
-      EmitBarrier(builder_, emit_.types, team);
+      EmitBarrier(builder_, emit_, team);
     });
   }
 
@@ -436,7 +446,7 @@ class EntryEmitter {
     Value* few = builder_.CreateICmpULE(rows, Word(loop.most_rows));
     EmitIf(builder_, few, [&] {
       EmitCall(loop.recurrence);
-      EmitBarrier(builder_, emit_.types, FrameWord(layout_.Team(), emit_.types.pointer));
+      EmitBarrier(builder_, emit_, FrameWord(layout_.Team(), emit_.types.pointer));
     });
     EmitIf(builder_, builder_.CreateNot(few), [&] { EmitSteps(loop); });
   }
@@ -547,7 +557,7 @@ class EntryEmitter {
   void EmitPanels() {
     Value* packed = FrameWord(layout_.Packed(), emit_.types.pointer);
     if (!entry_.statements.empty()) {
-      EmitBarrier(builder_, emit_.types, FrameWord(layout_.Team(), emit_.types.pointer));
+      EmitBarrier(builder_, emit_, FrameWord(layout_.Team(), emit_.types.pointer));
     }
     for (const Panels& panels : emit_.plan.panels) {
       auto [begin, end] = ShareOf(Word(panels.blocks()));
@@ -632,11 +642,9 @@ void ShareAddresses(llvm::Module& module) {
 
 }  // namespace
 
-std::unique_ptr<llvm::Module> Emit(const Plan& plan, const Target& target, llvm::LLVMContext& context) {
-  auto module = std::make_unique<llvm::Module>(plan.name, context);
-  target.Configure(*module);
-  EmitModule emit{*module, plan, EmitTypes(*module, plan.precision), {}};
-  for (const Constant& constant : plan.constants) emit.constants.push_back(EmitConstant(*module, plan, constant));
+void Emit(const Plan& plan, llvm::Module& module) {
+  EmitModule emit{module, plan, EmitTypes(module, plan.precision), {}};
+  for (const Constant& constant : plan.constants) emit.constants.push_back(EmitConstant(module, plan, constant));
   bool has_tape = false;
   for (const EntryPlan& entry : plan.entries) {
     EntryEmitter(emit, entry).Run();
@@ -649,8 +657,7 @@ std::unique_ptr<llvm::Module> Emit(const Plan& plan, const Target& target, llvm:
       for (const Buffer& region : plan.tape) regions.Add(region, plan.BytesOf(region));
     });
   }
-  ShareAddresses(*module);
-  return module;
+  ShareAddresses(module);
 }
 
 }  // namespace recurve

@@ -7,20 +7,17 @@
 #ifndef RECURVE_COMPILER_EMIT_H_
 #define RECURVE_COMPILER_EMIT_H_
 
-#include <memory>
-
 #include "compiler/plan.h"
 
 namespace llvm {
-class LLVMContext;
 class Module;
 }  // namespace llvm
 
 namespace recurve {
 
-// Code for every entry of the plan, and the functions that size workspace and tape; without the descriptor. The module
-// is configured for `target` and lives in `context`.
-std::unique_ptr<llvm::Module> Emit(const Plan& plan, const Target& target, llvm::LLVMContext& context);
+// Adds code for every entry of the plan, and the functions that size workspace and tape, to a module that a target has
+// configured; without the descriptor.
+void Emit(const Plan& plan, llvm::Module& module);
 
 }  // namespace recurve
 

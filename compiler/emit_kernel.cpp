@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "compiler/emit_team.h"
 #include "compiler/lane_storage.h"
 
 namespace recurve {
@@ -22,16 +23,6 @@ llvm::Function* EmitModule::NewFunction(const std::string& name, std::vector<llv
   function->addFnAttr("prefer-vector-width", bits);
   function->addFnAttr("min-legal-vector-width", bits);
   return function;
-}
-
-void EmitBarrier(llvm::IRBuilder<>& builder, const EmitTypes& types, Value* team) {
-  EmitIf(builder, builder.CreateICmpNE(team, llvm::ConstantPointerNull::get(types.pointer)), [&] {
-    // recurve_team: two sizes, then the function (runtime/abi.h).
-    Value* place = builder.CreateConstInBoundsGEP1_64(types.pointer, team, 2);
-    Value* barrier = builder.CreateLoad(types.pointer, place);
-    llvm::FunctionType* type = llvm::FunctionType::get(builder.getVoidTy(), {types.pointer}, false);
-    builder.CreateCall(type, barrier, {team});
-  });
 }
 
 Value* EmitVectorLoad(LaneBuilder& lanes, Value* pointer, Value* stride, const Size& known_stride, int valid,
@@ -269,7 +260,7 @@ Value* KernelEmitter::Scratch(int64_t elements) {
   return memory;
 }
 
-void KernelEmitter::CallBarrier() { EmitBarrier(builder_, emit_.types, frame_->Team()); }
+void KernelEmitter::CallBarrier() { EmitBarrier(builder_, emit_, frame_->Team()); }
 
 // ---- Lane programs -----------------------------------------------------------------------------------------------
 

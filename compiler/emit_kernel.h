@@ -174,9 +174,6 @@ class KernelEmitter {
   Value* innermost_loop_ = nullptr;  // the index of the time loop around the call
 };
 
-// if (team) team->barrier(team)
-void EmitBarrier(llvm::IRBuilder<>& builder, const EmitTypes& types, Value* team);
-
 }  // namespace recurve
 
 #endif  // RECURVE_COMPILER_EMIT_KERNEL_H_

@@ -30,10 +30,6 @@ std::string WorkspaceSymbol(const ProgramInterface& program, const EntryInterfac
   return EntrySymbol(program, entry) + "_workspace_bytes";
 }
 
-std::string UsefulMembersSymbol(const ProgramInterface& program, const EntryInterface& entry) {
-  return EntrySymbol(program, entry) + "_useful_members";
-}
-
 std::string TapeSymbol(const ProgramInterface& program) { return CIdentifier(program.name) + "_tape_bytes"; }
 
 std::string ExportedTapeSymbol(const ProgramInterface& program) {

@@ -85,11 +85,14 @@ class StackMeter {
     for (const llvm::Instruction& instruction : llvm::instructions(function)) {
       if (const auto* slot = llvm::dyn_cast<llvm::AllocaInst>(&instruction); slot != nullptr && !slot->isStaticAlloca())
         return std::nullopt;
-      const auto* call = llvm::dyn_cast<llvm::CallBase>(&instruction);
-      if (call == nullptr || call->getCalledFunction() == nullptr) continue;
-      const std::optional<uint64_t> bytes = BytesOf(*call->getCalledFunction());
-      if (!bytes) return std::nullopt;
-      deepest = std::max(deepest, *bytes);
+      // A function whose address is given to somebody may be called by them.
+      for (const llvm::Use& operand : instruction.operands()) {
+        const auto* callee = llvm::dyn_cast<llvm::Function>(operand);
+        if (callee == nullptr) continue;
+        const std::optional<uint64_t> bytes = BytesOf(*callee);
+        if (!bytes) return std::nullopt;
+        deepest = std::max(deepest, *bytes);
+      }
     }
     const auto frame = frames_.find(&function);
     known_[&function] = deepest + word_bytes_ + (frame == frames_.end() ? 0 : frame->second);
@@ -251,6 +254,12 @@ std::expected<std::string, Error> ConsumeIntoObject(llvm::Module& module, const 
     const std::optional<uint64_t> bytes = meter.BytesOf(function);
     if (!bytes) return refuse(fmt::format("takes an unknown part of the stack in `{}`", function.getName().str()));
     found->stack_bytes[function.getName().str()] = *bytes + RedZoneBytes(module.getTargetTriple());
+  }
+  // A resolver that has the addresses of several functions takes at least what each of them does.
+  for (const llvm::GlobalIFunc& indirect : module.ifuncs()) {
+    const std::optional<uint64_t> bytes = meter.BytesOf(*indirect.getResolverFunction());
+    if (!bytes) return refuse(fmt::format("takes an unknown part of the stack in `{}`", indirect.getName().str()));
+    found->stack_bytes[indirect.getName().str()] = *bytes + RedZoneBytes(module.getTargetTriple());
   }
   if (report != nullptr) *report = *std::move(found);
   return object;

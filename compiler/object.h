@@ -29,8 +29,8 @@ struct ObjectReport {
   uint64_t read_only_bytes = 0;        // constants, tables and the descriptor
   std::vector<std::string> writable;   // names of sections that can be written at run time
   std::vector<std::string> undefined;  // C names, sorted; what every linker supplies by itself is left out
-  // Of exported functions: their frames and those of all that they call, return addresses included, but for a team's
-  // barrier, which is the caller's. Known to who compiled the object, not to who reads it.
+  // Of exported functions: their frames and those of all that they call, return addresses included, but for what a
+  // team's own functions take, which are the caller's. Known to who compiled the object, not to who reads it.
   std::map<std::string, uint64_t> stack_bytes;
 };
 

@@ -334,7 +334,7 @@ ProgramInterface InterfaceOf(const Plan& plan, const std::string& target) {
   for (const Constant& constant : plan.constants) program.constant_bytes += constant.bytes.size();
   for (const EntryPlan& entry : plan.entries) {
     program.has_tape |= entry.name == "forward" || entry.name == "backward";
-    program.entries.push_back({entry.name, entry.slots, /*has_team_rule=*/!plan.choices.only_one});
+    program.entries.push_back({entry.name, entry.slots});
   }
   return program;
 }

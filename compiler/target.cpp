@@ -45,6 +45,7 @@ void InitializeBackends() {
     llvm::InitializeAllTargets();
     llvm::InitializeAllTargetMCs();
     llvm::InitializeAllAsmPrinters();
+    llvm::InitializeAllAsmParsers();  // versions.cpp has two instructions of its own
   });
 }
 

@@ -24,19 +24,24 @@
 extern "C" {
 #endif
 
-#define RECURVE_ABI_VERSION 2
+#define RECURVE_ABI_VERSION 3
 #define RECURVE_ALIGNMENT 64
 #define RECURVE_MAX_AXES 8
 
-/* Threads that run one entry together: each calls it with the same slots but its own team. Null is one thread.
+/* Threads that a caller lends to a call; null is the calling thread alone. A call that has work for `count` threads gives
+ * parallel_for one body, which any pool can run; one that is too small does not. Results are the same bits however many
+ * bodies run at once. Without `barrier` a body that runs too late to take part returns at once, and those that do take
+ * part meet by atomic operations, without giving their processors up.
  * Guarded, since generated headers hold the same lines and may be included before or after this one. */
 #ifndef RECURVE_TEAM_DEFINED
 #define RECURVE_TEAM_DEFINED
 struct recurve_team {
-  size_t index; /* 0 .. count - 1 */
-  size_t count;
-  void (*barrier)(const struct recurve_team* team); /* returns when every member has called it */
-  void* context;
+  size_t count; /* bodies to run, at least 1 */
+  /* Calls body(call, i) once for every i below count, in any threads and order, and returns when all have returned. */
+  void (*parallel_for)(const struct recurve_team* team, void (*body)(void* call, size_t i), void* call);
+  /* Returns when bodies 0 to count - 1 have called it. Only where parallel_for runs all of them at once; else null. */
+  void (*barrier)(const struct recurve_team* team, size_t i);
+  void* context; /* the caller's own */
 };
 #endif
 
@@ -90,9 +95,6 @@ struct recurve_entry {
   size_t (*workspace_bytes)(const size_t* extents);
   int32_t slot_count;
   const struct recurve_slot* slots;
-  /* How many members of a team of `count` the entry keeps busy for these sizes: `count`, or 1 where meeting costs more
-   * than sharing saves; members beyond that return from `run` at once. Null: all of them. */
-  size_t (*useful_members)(const size_t* extents, size_t count);
 };
 
 struct recurve_program {

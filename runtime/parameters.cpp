@@ -79,7 +79,7 @@ std::expected<Parameters::Bytes, Error> Parameters::Values(std::string_view name
   return Bytes{static_cast<std::byte*>(*address), *ElementCount(slot, {})};
 }
 
-std::expected<void, Error> Parameters::Pack(Team* team) {
+std::expected<void, Error> Parameters::Pack(const recurve_team* team) {
   if (is_packed_.load(std::memory_order_acquire)) return {};
   const std::scoped_lock lock(packing_);
   if (is_packed_.load(std::memory_order_relaxed)) return {};
@@ -104,15 +104,11 @@ std::expected<void, Error> Parameters::Pack(Team* team) {
         case RECURVE_SLOT_STATE:
         case RECURVE_SLOT_ADJOINT:
         case RECURVE_SLOT_OUTPUT:
-        case RECURVE_SLOT_TAPE:
-        case RECURVE_SLOT_TEAM: slots.push_back(0); break;
+        case RECURVE_SLOT_TAPE: slots.push_back(0); break;
+        case RECURVE_SLOT_TEAM: slots.push_back(reinterpret_cast<uintptr_t>(team)); break;
       }
     }
-    if (team != nullptr) {
-      team->Run(*entry, slots);
-    } else {
-      entry->run(slots.data());
-    }
+    entry->run(slots.data());
   }
   is_packed_.store(true, std::memory_order_release);
   return {};

@@ -50,7 +50,7 @@ class Parameters {
   void MarkChanged() { is_packed_.store(false, std::memory_order_release); }
 
   // Brings the packed form up to date; nothing happens when it is. Sessions call it before every run, with their team.
-  std::expected<void, Error> Pack(Team* team = nullptr);
+  std::expected<void, Error> Pack(const recurve_team* team = nullptr);
 
   // For Frame: where a parameter's values and the packed form lie. Neither moves during the object's life.
   std::expected<void*, Error> Address(std::string_view name) const;

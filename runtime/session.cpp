@@ -282,7 +282,7 @@ std::expected<void, Error> Frame::Prepare(Call& call) {
         value = reserve(workspace_, entry.workspace_bytes == nullptr ? 0 : entry.workspace_bytes(extents_.data()),
                         "a workspace");
         break;
-      case RECURVE_SLOT_TEAM: value = reinterpret_cast<uintptr_t>(member_); break;
+      case RECURVE_SLOT_TEAM: value = reinterpret_cast<uintptr_t>(threads_); break;
     }
     if (!value) return std::unexpected(value.error());
     call.values[i] = *value;
@@ -313,16 +313,12 @@ std::expected<void, Error> Frame::CheckIndices(const Call& call) const {
 std::expected<void, Error> Frame::Run(std::string_view entry) {
   const auto found = std::ranges::find_if(calls_, [&](const Call& call) { return entry == call.entry->name; });
   if (found == calls_.end()) return Fail(fmt::format("program `{}` has no entry `{}`", program().name(), entry));
-  if (auto packed = parameters_->Pack(team_.get()); !packed) return packed;
+  if (auto packed = parameters_->Pack(threads_); !packed) return packed;
   if (!found->is_ready) {
     if (auto prepared = Prepare(*found); !prepared) return prepared;
   }
   if (auto checked = CheckIndices(*found); !checked) return checked;
-  if (team_ != nullptr) {
-    team_->Run(*found->entry, found->values);
-  } else {
-    found->entry->run(found->values.data());
-  }
+  found->entry->run(found->values.data());
   return {};
 }
 

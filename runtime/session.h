@@ -49,13 +49,14 @@ class Frame {
   Parameters& parameters() { return *parameters_; }
   const std::shared_ptr<Parameters>& shared_parameters() const { return parameters_; }
 
-  // The threads that run entries together; null (the default) runs them in the caller's thread. Same bits either way.
-  void UseTeam(std::shared_ptr<Team> team) { team_ = std::move(team); }
-
-  // Runs entries as this member of somebody else's team, which outlives the frame or is null: a team of one whose
-  // barrier looks at the clock sees the phases of an entry pass.
-  void UseMember(const recurve_team* member) {
-    member_ = member;
+  // The threads that run entries together; null (the default) is the caller's thread alone. Same bits either way.
+  void UseTeam(std::shared_ptr<Team> team) {
+    UseThreads(team == nullptr ? nullptr : &team->lent());
+    team_ = std::move(team);
+  }
+  // Those of somebody else, who keeps them as long as the frame uses them.
+  void UseThreads(const recurve_team* threads) {
+    threads_ = threads;
     Invalidate();
   }
 
@@ -128,7 +129,7 @@ class Frame {
 
   std::shared_ptr<Parameters> parameters_;
   std::shared_ptr<Team> team_;
-  const recurve_team* member_ = nullptr;
+  const recurve_team* threads_ = nullptr;
   std::vector<size_t> extents_;  // beside program().axes()
   std::vector<TensorState> tensors_;
   std::vector<Call> calls_;

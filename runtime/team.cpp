@@ -76,25 +76,31 @@ struct Team::Contents {
     std::atomic<uint32_t> count = 0;
   };
   struct alignas(kLineBytes) Member {
-    recurve_team view{};
-    uint32_t barriers = 0;         // how many this member has begun
-    std::vector<uintptr_t> slots;  // this member's copy, with its own view
+    uint32_t barriers = 0;  // how many this member has begun
     std::array<Flag, kMostRounds> heard;
   };
 
-  explicit Contents(size_t count) : members(count) {
-    for (size_t i = 0; i < count; ++i) members[i].view = {i, count, &Contents::Barrier, this};
-  }
+  explicit Contents(size_t count)
+      : lent{count, &Contents::ParallelFor, &Contents::Barrier, this}, members(count) {}
 
-  static void Barrier(const recurve_team* view) {
-    auto& self = *static_cast<Contents*>(view->context);
-    Member& member = self.members[view->index];
-    const size_t count = view->count;
+  static void Barrier(const recurve_team* team, size_t index) {
+    auto& self = *static_cast<Contents*>(team->context);
+    Member& member = self.members[index];
     const uint32_t goal = ++member.barriers;
-    for (size_t round = 0, distance = 1; distance < count; ++round, distance *= 2) {
-      Announce(self.members[(view->index + distance) % count].heard[round].count, goal);
+    for (size_t round = 0, distance = 1; distance < team->count; ++round, distance *= 2) {
+      Announce(self.members[(index + distance) % team->count].heard[round].count, goal);
       WaitUntil(member.heard[round].count, goal);
     }
+  }
+
+  static void ParallelFor(const recurve_team* team, void (*body)(void*, size_t), void* call) {
+    auto& self = *static_cast<Contents*>(team->context);
+    const std::scoped_lock lock(self.running);
+    self.body = body;
+    self.call = call;
+    Announce(self.runs, self.runs + 1);
+    body(call, 0);
+    Barrier(team, 0);
   }
 
   // A started member's life: wait for a run, take part, meet at the barrier that ends it.
@@ -102,14 +108,16 @@ struct Team::Contents {
     for (uint32_t run = 1;; ++run) {
       WaitUntil(runs, run);
       if (is_ending) return;
-      entry->run(members[index].slots.data());
-      Barrier(&members[index].view);
+      body(call, index);
+      Barrier(&lent, index);
     }
   }
 
+  const recurve_team lent;
   std::vector<Member> members;
   alignas(kLineBytes) std::atomic<uint32_t> runs = 0;  // a new value wakes the members
-  const recurve_entry* entry = nullptr;                // of the current run
+  void (*body)(void*, size_t) = nullptr;               // of the current run
+  void* call = nullptr;
   bool is_ending = false;
   std::mutex running;
   std::vector<std::thread> threads;
@@ -141,35 +149,8 @@ std::expected<std::shared_ptr<Team>, Error> Team::Start(size_t count, bool pin) 
   return team;
 }
 
-size_t Team::size() const { return contents_->members.size(); }
+size_t Team::size() const { return contents_->lent.count; }
 
-void Team::Run(const recurve_entry& entry, std::span<const uintptr_t> slots) {
-  Contents& contents = *contents_;
-  const size_t useful = entry.useful_members == nullptr ? contents.members.size()
-                                                        : entry.useful_members(slots.data(), contents.members.size());
-  if (useful == 1) {
-    entry.run(slots.data());
-    return;
-  }
-  const std::scoped_lock lock(contents.running);
-  bool has_team_slot = false;
-  for (Contents::Member& member : contents.members) {
-    member.slots.assign(slots.begin(), slots.end());
-    for (size_t i = 0; i < slots.size(); ++i) {
-      if (entry.slots[i].kind != RECURVE_SLOT_TEAM) continue;
-      member.slots[i] = reinterpret_cast<uintptr_t>(&member.view);
-      has_team_slot = true;
-    }
-    if (!has_team_slot) break;
-  }
-  if (!has_team_slot) {
-    entry.run(slots.data());
-    return;
-  }
-  contents.entry = &entry;
-  Announce(contents.runs, contents.runs + 1);
-  entry.run(contents.members[0].slots.data());
-  Contents::Barrier(&contents.members[0].view);
-}
+const recurve_team& Team::lent() const { return contents_->lent; }
 
 }  // namespace recurve

@@ -1,14 +1,14 @@
 // runtime/team.h: threads that run one entry of a program together.
 //
-// A kernel divides its own work: every member of a team calls the entry with the same slots, and the kernel meets its
-// colleagues at barriers. Results are the same bits for any number of members. Members are started once; between runs
-// they spin for a moment, so that the next run starts within a microsecond, and then sleep.
+// One implementation of recurve_team (runtime/abi.h); a host's own pool is another. Results are the same bits for any
+// number of members. Members are started once; between calls they spin for a moment, so that the next one starts within
+// a microsecond, and then sleep.
 //
 //   auto team = recurve::Team::Start(4);
 //   session.UseTeam(*team);
 //
-// One run at a time: a second thread that calls Run waits for the first. Barriers spin for a bounded time and then
-// sleep, because two spinners on one core would cost a scheduler tick each.
+// One call at a time: a second thread's waits for the first. Barriers spin for a bounded time and then sleep, because
+// two spinners on one core would cost a scheduler tick each.
 
 #ifndef RECURVE_RUNTIME_TEAM_H_
 #define RECURVE_RUNTIME_TEAM_H_
@@ -25,7 +25,7 @@ namespace recurve {
 
 class Team {
  public:
-  // Starts threads so that `count` (1 to 1024) members run, the caller of Run being the first of them. `pin` binds the
+  // Starts threads so that `count` (1 to 1024) members run, the caller of an entry being the first of them. `pin` binds the
   // started threads to one processor each, from the second on, where the system allows it.
   static std::expected<std::shared_ptr<Team>, Error> Start(size_t count, bool pin = false);
   ~Team();
@@ -33,9 +33,8 @@ class Team {
   Team& operator=(const Team&) = delete;
 
   size_t size() const;
-  // Calls the entry once per member with these slots, each member's own `recurve_team` in those of kind
-  // RECURVE_SLOT_TEAM, and returns when all are done. An entry without such a slot runs once, in the caller's thread.
-  void Run(const recurve_entry& entry, std::span<const uintptr_t> slots);
+  // What slots of kind RECURVE_SLOT_TEAM take; valid as long as this is.
+  const recurve_team& lent() const;
 
  private:
   struct Contents;

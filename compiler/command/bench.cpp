@@ -13,6 +13,7 @@
 
 #include "compiler/command/command.h"
 #include "compiler/compile.h"
+#include "compiler/versions.h"
 #include "compiler/cost.h"
 #include "compiler/limits.h"
 #include "compiler/remarks.h"
@@ -143,14 +144,14 @@ class PhaseWalk {
 // A team of one that takes the time at every barrier.
 class Stamps {
  public:
-  Stamps() : member_{0, 1, &Stamps::Take, this} {
+  Stamps() : team_{1, &Stamps::RunOne, &Stamps::Take, this} {
     times_.reserve(1 << 10);
     // What a stamp costs: the shortest of many intervals.
-    for (int i = 0; i < 1000; ++i) Take(&member_);
+    for (int i = 0; i < 1000; ++i) Take(&team_, 0);
     cost_ = 1e9;
     for (size_t i = 1; i < times_.size(); ++i) cost_ = std::min(cost_, times_[i] - times_[i - 1]);
   }
-  const recurve_team* member() const { return &member_; }
+  const recurve_team* team() const { return &team_; }
   void Begin(size_t expected) {
     times_.clear();
     times_.reserve(expected + 1);
@@ -161,9 +162,10 @@ class Stamps {
   double cost() const { return cost_; }
 
  private:
-  static void Take(const recurve_team* team) { static_cast<Stamps*>(team->context)->times_.push_back(Now()); }
+  static void RunOne(const recurve_team*, void (*body)(void*, size_t), void* call) { body(call, 0); }
+  static void Take(const recurve_team* team, size_t) { static_cast<Stamps*>(team->context)->times_.push_back(Now()); }
 
-  recurve_team member_;
+  recurve_team team_;
   std::vector<double> times_;
   double cost_ = 0;
 };
@@ -224,7 +226,7 @@ class Bench {
       if (entry.name == "pack") {
         run = [&] {
           parameters->MarkChanged();
-          return parameters->Pack(team_.get() != nullptr && with_team_ ? team_.get() : nullptr);
+          return parameters->Pack(team_ != nullptr && with_team_ ? &team_->lent() : nullptr);
         };
       }
       auto result = Measure(entry, *frame, run);
@@ -345,7 +347,7 @@ class Bench {
   std::expected<void, Error> TimePhases(const EntryPlan& entry, Frame& frame,
                                         const std::function<std::expected<void, Error>()>& run, EntryResult& result) {
     const std::vector<int>& owners = walk_->owners();
-    frame.UseMember(stamps_.member());
+    frame.UseThreads(stamps_.team());
     double shortest = 1e300;
     const size_t repeat = options_.repeat != 0 ? options_.repeat : 20;
     for (size_t i = 0; i < repeat; ++i) {
@@ -368,7 +370,7 @@ class Bench {
         result.phases[static_cast<size_t>(at - order_.begin())].ns += std::max(ns, 0.0);
       }
     }
-    frame.UseMember(nullptr);
+    frame.UseThreads(nullptr);
     return {};
   }
 
@@ -461,7 +463,7 @@ int Run(const Options& options) {
   if (!plan) return Fail(plan.error());
   auto program = CompileToMemory(graph, compile);
   if (!program) return Fail(program.error());
-  auto target = MakeTarget(compile.target);
+  auto target = BestVersionOf(compile.target);
   if (!target) return Fail(target.error());
   auto limits = MachineLimits::Prepare(*target, compile.precision);
   if (!limits) return Fail(limits.error());

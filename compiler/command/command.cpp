@@ -44,7 +44,10 @@ void AddMath(CLI::App& verb, MathAccuracy& math) {
 }
 
 void AddTarget(CLI::App& verb, TargetSpec& target) {
-  verb.add_option("--target", target.triple, "for another machine, e.g. aarch64-linux-gnu")->type_name("TRIPLE");
+  verb.add_option("--target", target.triple,
+                  "for another machine, e.g. aarch64-linux-gnu or x86-64-v3; an object for several levels, of which\n"
+                  "the best that a machine has runs, with commas between them: x86-64-v2,x86-64-v3,x86-64-v4")
+      ->type_name("TRIPLE");
   verb.add_option("--cpu", target.cpu, "its processor, e.g. cortex-a72; `native` is this machine's")->type_name("NAME");
   verb.add_option("--features", target.features, "LLVM's features on top, e.g. +v")->type_name("LIST");
 }

@@ -8,6 +8,7 @@
 #include "compiler/command/command.h"
 #include "compiler/command/summary_text.h"
 #include "compiler/compile.h"
+#include "compiler/versions.h"
 #include "compiler/summary.h"
 #include "ir/text.h"
 
@@ -95,7 +96,7 @@ int Run(const Options& options) {
   CompileOptions compile = options.compile;
   compile.gradients = !options.inference_only;
   compile.memory.sizes = sized->axes;
-  auto target = MakeTarget(compile.target);
+  auto target = BestVersionOf(compile.target);
   if (!target) return Fail(target.error());
   auto plan = PlanProgram(sized->graph, compile);
   if (!plan) return Fail(plan.error());

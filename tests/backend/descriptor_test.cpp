@@ -120,7 +120,7 @@ std::string LayoutAssertions(const llvm::Module& module) {
       {"recurve_program",
        {"abi_version", "name", "target", "element_bytes", "axis_count", "axes", "packed_bytes", "tape_bytes",
         "entry_count", "entries"}},
-      {"recurve_entry", {"name", "run", "workspace_bytes", "slot_count", "slots", "useful_members"}},
+      {"recurve_entry", {"name", "run", "workspace_bytes", "slot_count", "slots"}},
       {"recurve_slot", {"name", "kind", "is_index", "rank", "dims", "classes", "init", "init_a", "init_b"}},
       {"recurve_tensor", {"name", "dims", "rank", "is_trained"}},
   };

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdlib>
+#include <thread>
 
 #include "compiler/compile.h"
 #include "compiler/gradcheck.h"
@@ -133,26 +134,99 @@ TEST(RandomCells, GiveTheSameBitsForAnyTeam) {
   }
 }
 
-// An entry that a team cannot speed up says so before anybody is woken, and sends members home that come all the same.
+// Ways in which a host may run bodies: none of them is the runtime's team.
+struct Host {
+  const char* name;
+  void (*parallel_for)(const recurve_team* team, void (*body)(void*, size_t), void* call);
+};
+const Host kHosts[] = {
+    {"a loop",
+     [](const recurve_team* team, void (*body)(void*, size_t), void* call) {
+       for (size_t i = 0; i < team->count; ++i) body(call, i);
+     }},
+    {"a loop backwards",
+     [](const recurve_team* team, void (*body)(void*, size_t), void* call) {
+       for (size_t i = team->count; i-- > 0;) body(call, i);
+     }},
+    {"a thread each",
+     [](const recurve_team* team, void (*body)(void*, size_t), void* call) {
+       std::vector<std::jthread> threads;
+       for (size_t i = 0; i < team->count; ++i) threads.emplace_back(body, call, i);
+     }},
+    {"two threads for all",
+     [](const recurve_team* team, void (*body)(void*, size_t), void* call) {
+       std::atomic<size_t> next = 0;
+       auto work = [&] {
+         for (size_t i = next++; i < team->count; i = next++) body(call, i);
+       };
+       std::jthread other(work);
+       work();
+     }},
+    {"one that comes too late",
+     [](const recurve_team* team, void (*body)(void*, size_t), void* call) {
+       std::vector<std::jthread> threads;
+       for (size_t i = 0; i + 1 < team->count; ++i) threads.emplace_back(body, call, i);
+       threads.clear();
+       body(call, team->count - 1);
+     }},
+};
+
+// Whatever runs the bodies, and however many of them at once.
+TEST(Team, MayBeAnyPool) {
+  const Sizes sizes{.inputs = 24, .units = 40, .steps = 6, .batch = 12};
+  const ir::Graph graph = LibraryCell("lstm", sizes.inputs, sizes.units);
+  const auto expected = ResultsWithTeam(Compiled(graph), sizes, 1);
+  for (TeamChoice choice : {TeamChoice::kByCost, TeamChoice::kByRows, TeamChoice::kByUnits}) {
+    auto program = CompileToMemory(graph, {.plan = {.team = choice}});
+    ASSERT_TRUE(program) << program.error().message;
+    for (const Host& host : kHosts) {
+      for (size_t count : {1, 2, 5}) {
+        const recurve_team team{count, host.parallel_for, nullptr, nullptr};
+        Session session(*program);
+        EXPECT_TRUE(session.SetExtent("T", sizes.steps));
+        EXPECT_TRUE(session.SetExtent("B", sizes.batch));
+        EXPECT_TRUE(session.Initialize(7));
+        FillArguments(session, 3);
+        session.UseThreads(&team);
+        EXPECT_TRUE(Results(session) == expected)
+            << host.name << " of " << count << ", choice " << static_cast<int>(choice);
+      }
+    }
+  }
+}
+
+// Nobody is woken for an entry that a team cannot speed up.
 TEST(Team, SmallEntriesAreNotShared) {
-  Program program = Compiled(LibraryCell("lstm", 64, 64));
-  const auto useful = [&](const char* entry, size_t steps, size_t batch) {
-    const size_t extents[] = {steps, batch};
-    return program.FindEntry(entry)->useful_members(extents, 2);
+  const Program program = Compiled(LibraryCell("lstm", 64, 64));
+  int calls = 0;
+  const recurve_team team{2,
+                          [](const recurve_team* self, void (*body)(void*, size_t), void* call) {
+                            ++*static_cast<int*>(self->context);
+                            for (size_t i = 0; i < 2; ++i) body(call, i);
+                          },
+                          nullptr, &calls};
+  auto calls_of = [&](size_t steps, size_t batch, auto run) {
+    Session session(program);
+    EXPECT_TRUE(session.SetExtent("T", steps));
+    EXPECT_TRUE(session.SetExtent("B", batch));
+    EXPECT_TRUE(session.Initialize(7));
+    FillArguments(session, 3);
+    EXPECT_TRUE(session.Forward());  // weights are packed
+    session.UseThreads(&team);
+    calls = 0;
+    run(session);
+    return calls;
   };
-  EXPECT_EQ(useful("step", 1, 1), 1u);
-  EXPECT_EQ(useful("forward", 100, 1), 1u);
-  EXPECT_EQ(useful("forward", 100, 64), 2u);
-  EXPECT_EQ(useful("backward", 100, 64), 2u);
-  std::atomic<int> barriers = 0;
-  recurve_team second{1, 2, [](const recurve_team* team) { ++*static_cast<std::atomic<int>*>(team->context); },
-                      &barriers};
-  const recurve_entry& step = *program.FindEntry("step");
-  std::vector<uintptr_t> slots(static_cast<size_t>(step.slot_count), 1);
-  slots.back() = reinterpret_cast<uintptr_t>(&second);
-  ASSERT_EQ(step.slots[step.slot_count - 1].kind, RECURVE_SLOT_TEAM);
-  step.run(slots.data());  // touches no tensor: they are not there
-  EXPECT_EQ(barriers, 0);
+  auto forward = [](Session& session) { EXPECT_TRUE(session.Forward()); };
+  EXPECT_EQ(calls_of(100, 1, forward), 0);
+  EXPECT_EQ(calls_of(100, 64, forward), 1);
+  EXPECT_EQ(calls_of(100, 64, [](Session& session) { EXPECT_TRUE(session.Backward()); }), 1);
+  Stream stream(program);
+  EXPECT_TRUE(stream.Step());  // and here too
+  stream.UseThreads(&team);
+  calls = 0;
+  EXPECT_TRUE(stream.Step());
+  EXPECT_EQ(calls, 0);
 }
 
 // A batch of one runs code of its own; each row of a larger one must be the same bits, whatever is left over of units.

@@ -1,6 +1,6 @@
-// tests/fuzz/import_fuzz.cpp: libFuzzer on the importers: the first byte chooses the format, the rest is the file.
+// tests/fuzz/import_fuzz.cpp: libFuzzer on one importer; CMake makes a program of it for each format (kFormat).
 //
-//   ./dev build fuzz && build/fuzz/tests/import_fuzz -max_total_time=600 CORPUS
+//   ./dev build fuzz && build/fuzz/tests/import_nam_fuzz -max_total_time=600 CORPUS tests/interchange/goldens
 //
 // tests/interchange has the seeded form of it. What is imported must be readable by the language.
 
@@ -12,21 +12,26 @@
 #include "compiler/import/import.h"
 #include "frontend/frontend.h"
 
-extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+namespace {
+
+constexpr std::string_view kFormat = RECURVE_FUZZ_FORMAT;
+static_assert(kFormat == "onnx" || kFormat == "json" || kFormat == "nam" || kFormat == "safetensors");
+
+std::expected<recurve::Imported, recurve::Error> Import(std::string_view bytes) {
   using namespace recurve;
-  if (size == 0) return 0;
-  const std::string_view bytes(reinterpret_cast<const char*>(data) + 1, size - 1);
   const ImportOptions options{.name = "m"};
-  std::expected<Imported, Error> imported = std::unexpected(Error{});
-  switch (data[0] % 4) {
-    case 0: imported = ImportOnnx(bytes, "f.onnx", options); break;
-    case 1: imported = ImportJson(bytes, "f.json", options); break;
-    case 2: imported = ImportNam(bytes, "f.nam", options); break;
-    default: {
-      const auto weights = ParseWeights(std::as_bytes(std::span(bytes)), "f.safetensors");
-      if (weights) imported = ImportPyTorch(*weights, "f.safetensors", options);
-    }
-  }
-  if (imported && !frontend::Load("m", imported->source).program) std::abort();
+  if constexpr (kFormat == "onnx") return ImportOnnx(bytes, "f.onnx", options);
+  if constexpr (kFormat == "json") return ImportJson(bytes, "f.json", options);
+  if constexpr (kFormat == "nam") return ImportNam(bytes, "f.nam", options);
+  const auto weights = ParseWeights(std::as_bytes(std::span(bytes)), "f.safetensors");
+  if (!weights) return std::unexpected(weights.error());
+  return ImportPyTorch(*weights, "f.safetensors", options);
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  const auto imported = Import({reinterpret_cast<const char*>(data), size});
+  if (imported && !recurve::frontend::Load("m", imported->source).program) std::abort();
   return 0;
 }

@@ -94,19 +94,17 @@ struct Elman {
   // tape: states [T + 1, B, H]; inference uses the workspace instead.
   static void RunSequence(const void* slots) {
     const auto& a = *static_cast<const Sequence*>(slots);
-    const size_t index = a.team == nullptr ? 0 : a.team->index, count = a.team == nullptr ? 1 : a.team->count;
-    Type* states = a.tape != nullptr ? a.tape : a.workspace;
-    for (size_t b = index; b < a.B; b += count) {
-      std::copy_n(a.h0 + b * H, H, states + b * H);
-      for (size_t t = 0; t < a.T; ++t) {
-        const size_t row = t * a.B + b;
-        Cell(a.packed, a.x + row * kInputWidth, states + row * H, states + (row + a.B) * H);
-      }
-      if (a.hT != nullptr) std::copy_n(states + (a.T * a.B + b) * H, H, a.hT + b * H);
+    if (a.team == nullptr) {
+      RunRows(a, 0, 1);
+    } else {
+      const auto body = [](void* call, size_t index) {
+        const auto& shared = *static_cast<const Sequence*>(call);
+        RunRows(shared, index, shared.team->count);
+      };
+      a.team->parallel_for(a.team, body, const_cast<Sequence*>(&a));
     }
-    if (a.team != nullptr) a.team->barrier(a.team);
-    if (index != 0) return;
     Type loss = 0;
+    const Type* states = a.tape != nullptr ? a.tape : a.workspace;
     for (size_t row = 0; row < a.T * a.B; ++row) {
       Type y[O];
       Readout(a.packed, states + (row + a.B) * H, y);
@@ -114,6 +112,18 @@ struct Elman {
       if (a.target != nullptr) loss += LossAndSlope(y, a.target + row * kTargetWidth);
     }
     if (a.loss != nullptr) *a.loss = loss / static_cast<Type>(a.T * a.B);
+  }
+  // Rows `first`, `first + apart`, ... of the batch.
+  static void RunRows(const Sequence& a, size_t first, size_t apart) {
+    Type* states = a.tape != nullptr ? a.tape : a.workspace;
+    for (size_t b = first; b < a.B; b += apart) {
+      std::copy_n(a.h0 + b * H, H, states + b * H);
+      for (size_t t = 0; t < a.T; ++t) {
+        const size_t row = t * a.B + b;
+        Cell(a.packed, a.x + row * kInputWidth, states + row * H, states + (row + a.B) * H);
+      }
+      if (a.hT != nullptr) std::copy_n(states + (a.T * a.B + b) * H, H, a.hT + b * H);
+    }
   }
   struct InferenceSlots {
     size_t T, B;

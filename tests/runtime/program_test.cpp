@@ -57,7 +57,7 @@ TEST(Program, RefusesADescriptorThatContradictsItself) {
     const char* message;
   } rows[] = {
       {[](auto& d) { d.program.abi_version = 99; },
-       "cannot use a program: it was compiled for ABI version 99, this runtime has 2"},
+       "cannot use a program: it was compiled for ABI version 99, this runtime has 3"},
       {[](auto& d) { d.program.name = nullptr; }, "cannot use a program: it has no name"},
       {[](auto& d) { d.program.element_bytes = 2; }, "cannot use a program: its elements have 2 bytes"},
       {[](auto& d) { d.program.axis_count = 9; }, "cannot use a program: it has 9 axes"},

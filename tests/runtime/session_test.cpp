@@ -286,53 +286,31 @@ TEST(Stream, SaysThatABatchOfNoneCannotRun) {
 // Every member sees what the others wrote before each barrier, also where members outnumber processors.
 TEST(Team, BarriersHoldForAnyNumberOfMembers) {
   struct Shared {
+    const recurve_team* team;
     std::array<std::atomic<int>, 17> rounds{};
     std::atomic<int> violations = 0;
   };
-  const recurve_slot slots[] = {{.name = "shared", .kind = RECURVE_SLOT_WORKSPACE},
-                                {.name = "team", .kind = RECURVE_SLOT_TEAM}};
-  const auto run = [](const void* values) {
-    auto& shared = **static_cast<Shared* const*>(values);
-    const auto* team = static_cast<const recurve_team* const*>(values)[1];
+  const auto body = [](void* call, size_t index) {
+    auto& shared = *static_cast<Shared*>(call);
+    const recurve_team* team = shared.team;
     for (int round = 1; round <= 100; ++round) {
-      shared.rounds[team->index].store(round, std::memory_order_relaxed);
-      team->barrier(team);
+      shared.rounds[index].store(round, std::memory_order_relaxed);
+      team->barrier(team, index);
       for (size_t i = 0; i < team->count; ++i) {
         const int seen = shared.rounds[i].load(std::memory_order_relaxed);
         if (seen != round) ++shared.violations;
       }
-      team->barrier(team);
+      team->barrier(team, index);
     }
   };
-  const recurve_entry entry{.name = "meet", .run = run, .slot_count = 2, .slots = slots};
   for (size_t members : {1, 2, 3, 8, 17}) {
-    Shared shared;
     auto team = Team::Start(members, /*pin=*/members == 8);
     ASSERT_TRUE(team);
-    if (members == 1) continue;
-    for (int repeat = 0; repeat < 3; ++repeat) {
-      const uintptr_t values[] = {reinterpret_cast<uintptr_t>(&shared), 0};
-      (*team)->Run(entry, values);
-    }
+    Shared shared{&(*team)->lent()};
+    for (int repeat = 0; repeat < 3; ++repeat) shared.team->parallel_for(shared.team, body, &shared);
     EXPECT_EQ(shared.violations, 0) << members << " members";
     EXPECT_EQ(shared.rounds[members - 1], 100);
   }
-}
-
-TEST(Team, WakesOnlyWhoIsUseful) {
-  static std::atomic<int> calls;
-  calls = 0;
-  const recurve_slot slots[] = {{.name = "team", .kind = RECURVE_SLOT_TEAM}};
-  const recurve_entry entry{.name = "count",
-                            .run = [](const void*) { ++calls; },
-                            .slot_count = 1,
-                            .slots = slots,
-                            .useful_members = [](const size_t*, size_t) -> size_t { return 1; }};
-  auto team = Team::Start(3);
-  ASSERT_TRUE(team);
-  const uintptr_t values[] = {0};
-  (*team)->Run(entry, values);
-  EXPECT_EQ(calls, 1);
 }
 
 TEST(Team, RefusesImpossibleSizes) {
