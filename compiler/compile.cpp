@@ -289,7 +289,7 @@ Programs Lower(const ir::Graph& graph, const CompileOptions& options, const Afte
   ir::Graph inference = InferenceOf(graph);
   programs.inference = RunPasses(inference);
   if (std::vector<std::string> axes = TimeAxes(inference); axes.size() == 1) {
-    StreamingPrograms streaming = StreamingOf(inference, axes[0]);
+    StreamingPrograms streaming = StreamingOf(programs.inference, axes[0]);
     programs.step = RunPasses(streaming.step);
     programs.reset = RunPasses(streaming.reset);
   }

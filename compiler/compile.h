@@ -49,11 +49,11 @@ struct CompileOptions {
   // This machine unless said. Several levels of a processor (versions.h) make one object with code for each; a plan or
   // a program in memory is then for the best of them.
   TargetSpec target;
-  std::vector<std::string> wrt;                 // inputs whose gradients are wanted; empty: all real ones
-  bool gradients = true;                        // false: no tape, no `forward`, no `backward`
-  std::vector<std::string> entries;             // those wanted besides `pack`; empty: all
-  OptimizerSource optimizer;                    // makes an entry `update`; empty: there is none
-  PlanChoices plan;                             // how it is computed
+  std::vector<std::string> wrt;      // inputs whose gradients are wanted; empty: all real ones
+  bool gradients = true;             // false: no tape, no `forward`, no `backward`
+  std::vector<std::string> entries;  // those wanted besides `pack`; empty: all
+  OptimizerSource optimizer;         // makes an entry `update`; empty: there is none
+  PlanChoices plan;                  // how it is computed
   // If storing what backward needs takes more, backward computes forward again in segments (plan_segment.h), the
   // shortest that fit: the bits of all results are the same. An error if nothing fits.
   MemoryLimit memory;

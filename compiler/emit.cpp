@@ -185,16 +185,16 @@ class EntryEmitter {
     builder_.SetInsertPoint(llvm::BasicBlock::Create(emit_.types.context, "entry", share));
     team = LoadSlot(SlotOfKind(RECURVE_SLOT_TEAM), emit_.types.pointer);
     Value* count = LoadTeamCount(builder_, emit_.types, team);
-    Value* is_useful = builder_.CreateICmpEQ(
-        builder_.CreateCall(useful_members_, {share->getArg(0), count}), count, "is_useful");
+    Value* is_useful =
+        builder_.CreateICmpEQ(builder_.CreateCall(useful_members_, {share->getArg(0), count}), count, "is_useful");
     EmitIf(builder_, is_useful, [&] { EmitShared(builder_, emit_, team, any_rows); });
     EmitIf(builder_, builder_.CreateNot(is_useful), [&] { builder_.CreateCall(any_rows, {share->getArg(0), nobody}); });
     builder_.CreateRetVoid();
   }
 
-  // word useful_members(const word* extents, word count): `count` where the entry keeps so many threads busy, or 1 where
-  // meeting costs more than sharing saves: the rule of the entry, to which every loop that is not run alone adds its
-  // steps.
+  // word useful_members(const word* extents, word count): `count` where the entry keeps so many threads busy, or 1
+  // where meeting costs more than sharing saves: the rule of the entry, to which every loop that is not run alone adds
+  // its steps.
   void EmitUsefulMembers() {
     const EmitTypes& types = emit_.types;
     std::string name = emit_.plan.name + "_" + entry_.name + "_useful_members";

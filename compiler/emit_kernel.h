@@ -23,7 +23,12 @@ struct EmitModule {
   std::vector<llvm::Constant*> constants = {};  // addresses, in the order of the plan
 
   LaneShape Shape(int width) const {
-    return {types.real_bytes, width, plan.machine.fused_multiply_add, plan.machine.half_conversions, plan.math};
+    return {.element_bytes = types.real_bytes,
+            .width = width,
+            .fused_multiply_add = plan.machine.fused_multiply_add,
+            .half_conversions = plan.machine.half_conversions,
+            .scalar_selects = plan.machine.scalar_selects,
+            .math = plan.math};
   }
   llvm::Function* NewFunction(const std::string& name, std::vector<llvm::Type*> parameters, bool keep_apart);
 };

@@ -126,8 +126,8 @@ class TeamWriter {
     Value* index = either(function_->getArg(1), own_index);
     Value* members = either(count, came);
     auto set = [&](MemberField field, Value* value) {
-      builder_.CreateStore(
-          value, builder_.CreateConstInBoundsGEP1_64(types_.pointer, member, static_cast<unsigned>(field)));
+      builder_.CreateStore(value,
+                           builder_.CreateConstInBoundsGEP1_64(types_.pointer, member, static_cast<unsigned>(field)));
     };
     set(MemberField::kIndex, index);
     set(MemberField::kCount, members);
@@ -210,8 +210,7 @@ class TeamWriter {
   }
   // Whether the counter was `expected` and is `desired` now.
   Value* Exchange(Value* address, Value* expected, Value* desired) {
-    Value* result =
-        builder_.CreateAtomicCmpXchg(address, expected, desired, llvm::Align(4), kBoth, kAcquire);
+    Value* result = builder_.CreateAtomicCmpXchg(address, expected, desired, llvm::Align(4), kBoth, kAcquire);
     return builder_.CreateExtractValue(result, 1);
   }
 
@@ -258,13 +257,13 @@ void EmitShared(llvm::IRBuilder<>& builder, EmitModule& emit, Value* team, llvm:
   builder.CreateStore(caller->getArg(0), place(static_cast<unsigned>(CallField::kSlots)));
   builder.CreateStore(team, place(static_cast<unsigned>(CallField::kTeam)));
   for (Counter counter : {Counter::kDoors, Counter::kMet, Counter::kRound}) {
-    builder.CreateStore(builder.getInt32(0),
-                        builder.CreateConstInBoundsGEP1_64(builder.getInt8Ty(), call,
-                                                           static_cast<unsigned>(counter) * kLineBytes));
+    builder.CreateStore(
+        builder.getInt32(0),
+        builder.CreateConstInBoundsGEP1_64(builder.getInt8Ty(), call, static_cast<unsigned>(counter) * kLineBytes));
   }
   Value* parallel_for = builder.CreateLoad(
-      types.pointer, builder.CreateConstInBoundsGEP1_64(types.pointer, team,
-                                                        static_cast<unsigned>(TeamField::kParallelFor)));
+      types.pointer,
+      builder.CreateConstInBoundsGEP1_64(types.pointer, team, static_cast<unsigned>(TeamField::kParallelFor)));
   auto* type = llvm::FunctionType::get(builder.getVoidTy(), {types.pointer, types.pointer, types.pointer}, false);
   builder.CreateCall(type, parallel_for, {team, body.function(), call});
 }

@@ -4,7 +4,8 @@
 // sees it; members meet where the plan has barriers. Nothing is asked of parallel_for but that it runs every body, so
 // that any pool will do, and even a loop: without a barrier of the team's own a member waits for its colleagues for a
 // bounded time, then the doors close, and who comes later finds the work taken and returns. Those inside all run, and
-// so cannot wait for each other in vain. How many they are changes no bit of a result (runtime/abi.h has the interface).
+// so cannot wait for each other in vain. How many they are changes no bit of a result (runtime/abi.h has the
+// interface).
 
 #ifndef RECURVE_COMPILER_EMIT_TEAM_H_
 #define RECURVE_COMPILER_EMIT_TEAM_H_

@@ -273,13 +273,16 @@ class HeaderPrinter {
 
   // The same lines as in runtime/abi.h, which may be included before or after, as may other programs' headers.
   void Team() {
-    Line("/* Threads that a caller lends to a call; null is the calling thread alone. Any pool will do: results are the");
+    Line(
+        "/* Threads that a caller lends to a call; null is the calling thread alone. Any pool will do: results are "
+        "the");
     Line(" * same bits however many bodies run at once, and one that runs too late to take part returns at once. */");
     Line("#ifndef RECURVE_TEAM_DEFINED\n#define RECURVE_TEAM_DEFINED\nstruct recurve_team {{");
     Line("  size_t count; /* bodies to run, at least 1 */");
     Line("  /* Calls body(call, i) once for every i below count, and returns when all have returned. */");
     Line("  void (*parallel_for)(const struct recurve_team* team, void (*body)(void* call, size_t i), void* call);");
-    Line("  /* Returns when all bodies have called it, where all run at once; null: they meet by atomic operations. */");
+    Line(
+        "  /* Returns when all bodies have called it, where all run at once; null: they meet by atomic operations. */");
     Line("  void (*barrier)(const struct recurve_team* team, size_t i);");
     Line("  void* context; /* the caller's own */\n}};\n#endif\n");
   }

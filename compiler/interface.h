@@ -81,7 +81,8 @@ std::string CIdentifier(std::string_view name);
 std::vector<const Slot*> ParametersOf(const ProgramInterface& program);
 
 // The symbols of a program's functions and of its descriptor: NAME_forward, NAME_forward_workspace_bytes,
-// NAME_tape_bytes and NAME_program. An object calls the size of the tape NAME_forward_tape_bytes, since the C header has a NAME_tape_bytes that takes the sizes one by one.
+// NAME_tape_bytes and NAME_program. An object calls the size of the tape NAME_forward_tape_bytes, since the C header
+// has a NAME_tape_bytes that takes the sizes one by one.
 std::string EntrySymbol(const ProgramInterface& program, const EntryInterface& entry);
 std::string WorkspaceSymbol(const ProgramInterface& program, const EntryInterface& entry);
 std::string TapeSymbol(const ProgramInterface& program);

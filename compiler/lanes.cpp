@@ -149,8 +149,10 @@ Lane Binary(llvm::Intrinsic::ID intrinsic, Lane a, Lane b) {
 
 // Against a constant that is not NaN only `a` can be; against zero the intrinsics do not stay one instruction.
 Lane Bound(llvm::Intrinsic::ID intrinsic, Lane a, double b, Mask beyond) {
-  if (b != 0.0) return Binary(intrinsic, a, Like(a, b));
-  return select(beyond, b, a);
+  // Without a select llvm.minimum asks with a branch whether `a` is a number.
+  const LaneShape& shape = a.lanes->shape();
+  if (b == 0.0 || (shape.width == 1 && !shape.scalar_selects)) return select(beyond, b, a);
+  return Binary(intrinsic, a, Like(a, b));
 }
 
 }  // namespace
@@ -187,6 +189,15 @@ Mask operator&(Mask a, Mask b) { return {a.lanes, Ir(a).CreateAnd(a.value, b.val
 Mask operator|(Mask a, Mask b) { return {a.lanes, Ir(a).CreateOr(a.value, b.value)}; }
 
 Lane select(Mask condition, Lane yes, Lane no) {
+  const LaneShape& shape = yes.lanes->shape();
+  if (shape.width == 1 && !shape.scalar_selects) {
+    llvm::IRBuilder<>& ir = Ir(condition);
+    llvm::Type* bits = ir.getIntNTy(static_cast<unsigned>(8 * shape.element_bytes));
+    auto if_set = [&](llvm::Value* mask, Lane lane) { return ir.CreateAnd(mask, ir.CreateBitCast(lane.value, bits)); };
+    llvm::Value* mask = ir.CreateSExt(condition.value, bits);
+    llvm::Value* chosen = ir.CreateOr(if_set(mask, yes), if_set(ir.CreateNot(mask), no));
+    return yes.lanes->Wrap(ir.CreateBitCast(chosen, yes.value->getType()));
+  }
   return yes.lanes->Wrap(Ir(condition).CreateSelect(condition.value, yes.value, no.value));
 }
 Lane select(Mask condition, Lane yes, double no) { return select(condition, yes, Like(yes, no)); }

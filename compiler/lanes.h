@@ -25,6 +25,7 @@ struct LaneShape {
   int width = 8;                   // lanes in a vector; 1 is a scalar
   bool fused_multiply_add = true;  // false: llvm.fmuladd, where the target has no fused instruction
   bool half_conversions = false;   // fpext from and fptrunc to f16 are instructions and not calls
+  bool scalar_selects = true;      // false: a scalar is selected by its bits, where LLVM would make a branch of it
   MathAccuracy math = MathAccuracy::kAccurate;
 };
 

@@ -144,6 +144,7 @@ TargetFacts FactsOf(const llvm::Triple& triple, const llvm::MCSubtargetInfo& sub
     facts.half_conversions = has(row.half_conversions);
     break;
   }
+  facts.scalar_selects = !triple.isRISCV();
   for (const CacheRow& row : kCaches) {
     if (family != row.family) continue;
     facts.l1_bytes = is_this_machine ? CacheBytes(1, row.l1_bytes) : row.l1_bytes;

@@ -47,6 +47,7 @@ struct TargetFacts {
   bool vectors_of_f64 = false;
   bool fused_multiply_add = false;  // llvm.fma is an instruction and not a call
   bool half_conversions = false;    // and so are fpext from f16 and fptrunc to it
+  bool scalar_selects = true;       // of two floating-point scalars one is chosen without a branch
   int pointer_bits = 64;
   size_t l1_bytes = 0, l2_bytes = 0;  // data caches; 0: there is none
 

@@ -96,13 +96,11 @@ class Dispatcher {
   void Choose(const std::string& symbol, const std::string& of_version) {
     std::vector<llvm::Function*> functions;
     for (const Target& target : targets_) {
-      const std::string name =
-          VersionName(program_.name, target) + of_version.substr(program_.name.size());
+      const std::string name = VersionName(program_.name, target) + of_version.substr(program_.name.size());
       functions.push_back(module_.getFunction(name));
     }
-    llvm::Function* resolver = llvm::Function::Create(
-        llvm::FunctionType::get(builder_.getPtrTy(), false), llvm::GlobalValue::InternalLinkage,
-        symbol + "_resolve", module_);
+    llvm::Function* resolver = llvm::Function::Create(llvm::FunctionType::get(builder_.getPtrTy(), false),
+                                                      llvm::GlobalValue::InternalLinkage, symbol + "_resolve", module_);
     Attributes(*resolver);
     builder_.SetInsertPoint(llvm::BasicBlock::Create(module_.getContext(), "entry", resolver));
     Value* version = builder_.CreateCall(level_);
@@ -184,8 +182,8 @@ std::expected<std::vector<TargetSpec>, Error> VersionsOf(const TargetSpec& spec)
     versions.back().cpu = name;
   }
   if (!spec.cpu.empty()) {
-    return std::unexpected(Error{fmt::format("`{}` says which processor it is for; cpu `{}` is one too many",
-                                             spec.triple, spec.cpu)});
+    return std::unexpected(
+        Error{fmt::format("`{}` says which processor it is for; cpu `{}` is one too many", spec.triple, spec.cpu)});
   }
   std::ranges::sort(versions, {}, [](const TargetSpec& version) { return LevelOf(version.cpu); });
   return versions;

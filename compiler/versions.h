@@ -24,8 +24,8 @@ class Module;
 namespace recurve {
 
 // The targets that "x86-64-v2,x86-64-v3,x86-64-v4" in the place of a triple asks for, from the least to the best. Any
-// other triple is itself. Fails where names with commas between them are not all levels, or one comes twice, or a cpu is
-// named beside them.
+// other triple is itself. Fails where names with commas between them are not all levels, or one comes twice, or a cpu
+// is named beside them.
 std::expected<std::vector<TargetSpec>, Error> VersionsOf(const TargetSpec& spec);
 
 // The best of them.

@@ -28,11 +28,11 @@ extern "C" {
 #define RECURVE_ALIGNMENT 64
 #define RECURVE_MAX_AXES 8
 
-/* Threads that a caller lends to a call; null is the calling thread alone. A call that has work for `count` threads gives
- * parallel_for one body, which any pool can run; one that is too small does not. Results are the same bits however many
- * bodies run at once. Without `barrier` a body that runs too late to take part returns at once, and those that do take
- * part meet by atomic operations, without giving their processors up.
- * Guarded, since generated headers hold the same lines and may be included before or after this one. */
+/* Threads that a caller lends to a call; null is the calling thread alone. A call that has work for `count` threads
+ * gives parallel_for one body, which any pool can run; one that is too small does not. Results are the same bits
+ * however many bodies run at once. Without `barrier` a body that runs too late to take part returns at once, and those
+ * that do take part meet by atomic operations, without giving their processors up. Guarded, since generated headers
+ * hold the same lines and may be included before or after this one. */
 #ifndef RECURVE_TEAM_DEFINED
 #define RECURVE_TEAM_DEFINED
 struct recurve_team {

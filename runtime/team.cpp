@@ -80,8 +80,7 @@ struct Team::Contents {
     std::array<Flag, kMostRounds> heard;
   };
 
-  explicit Contents(size_t count)
-      : lent{count, &Contents::ParallelFor, &Contents::Barrier, this}, members(count) {}
+  explicit Contents(size_t count) : lent{count, &Contents::ParallelFor, &Contents::Barrier, this}, members(count) {}
 
   static void Barrier(const recurve_team* team, size_t index) {
     auto& self = *static_cast<Contents*>(team->context);

@@ -25,8 +25,8 @@ namespace recurve {
 
 class Team {
  public:
-  // Starts threads so that `count` (1 to 1024) members run, the caller of an entry being the first of them. `pin` binds the
-  // started threads to one processor each, from the second on, where the system allows it.
+  // Starts threads so that `count` (1 to 1024) members run, the caller of an entry being the first of them. `pin` binds
+  // the started threads to one processor each, from the second on, where the system allows it.
   static std::expected<std::shared_ptr<Team>, Error> Start(size_t count, bool pin = false);
   ~Team();
   Team(const Team&) = delete;

@@ -13,10 +13,10 @@
 
 #include "compiler/command/command.h"
 #include "compiler/compile.h"
-#include "compiler/versions.h"
 #include "compiler/cost.h"
 #include "compiler/limits.h"
 #include "compiler/remarks.h"
+#include "compiler/versions.h"
 #include "runtime/session.h"
 
 namespace recurve::command {

@@ -12,6 +12,7 @@
 #include "compiler/command/command.h"
 #include "compiler/command/summary_text.h"
 #include "compiler/remarks.h"
+#include "compiler/state_delay.h"
 #include "compiler/storage_error.h"
 #include "runtime/file.h"
 
@@ -26,6 +27,7 @@ struct Options {
   std::string weights;
   bool inference_only = false;
   bool only_one = false;
+  double state_delay = 1;
   bool remarks = false;
 };
 
@@ -49,6 +51,9 @@ int Run(const Options& options) {
   compile.plan.only_one = options.only_one;
   if (auto done = ReadOptimizerFile(compile.optimizer); !done) return Fail(done.error());
   compile.extents = sized->extents;
+  auto delayed = DelayStates(sized->graph, options.state_delay);
+  if (!delayed) return Fail(delayed.error());
+  sized->graph = *std::move(delayed);
   compile.memory.sizes = sized->axes;
   auto artifacts =
       CompileToObject(sized->graph, compile,
@@ -131,6 +136,11 @@ void AddCompile(CLI::App& app, int& exit_code) {
   verb->add_option("--weights", options->weights, "trained weights that become part of the object; nothing is trained")
       ->type_name("FILE.safetensors");
   verb->add_flag("--one", options->only_one, "only for a batch of one on one thread: the smallest code");
+  verb->add_option("--state-delay", options->state_delay,
+                   "states come from so many steps ago, fractions interpolated: for a signal whose sample rate is so\n"
+                   "many times the one that the model was trained for, e.g. 96000/44100 = 2.1769")
+      ->type_name("STEPS")
+      ->capture_default_str();
   verb->add_flag("--inference-only", options->inference_only, "no forward and backward pass for training");
   verb->add_flag("--remarks", options->remarks, "what could not be hoisted, fused or vectorized, on standard error");
   verb->footer(

@@ -8,8 +8,8 @@
 #include "compiler/command/command.h"
 #include "compiler/command/summary_text.h"
 #include "compiler/compile.h"
-#include "compiler/versions.h"
 #include "compiler/summary.h"
+#include "compiler/versions.h"
 #include "ir/text.h"
 
 namespace recurve::command {

@@ -9,6 +9,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <cmath>
 #include <bit>
 #include <map>
 #include <set>
@@ -375,6 +376,9 @@ class OnnxReader {
                                                 "linear_before_reset", "output_sequence"};
     for (const auto& [name, attribute] : node.attributes) {
       if (!known.contains(name)) return Fail(node, fmt::format("the attribute `{}` is not known", Shown(name)));
+      const bool is_finite = std::isfinite(attribute.number) &&
+                             std::ranges::all_of(attribute.numbers, [](float x) { return std::isfinite(x); });
+      if (!is_finite) return Fail(node, fmt::format("the attribute `{}` has a number that is not finite", name));
     }
     if (Integer(node, "input_forget") != 0) return Fail(node, "`input_forget` couples gates, which is not known");
     if (node.inputs.empty() || node.inputs[0] != sequence_)

@@ -332,6 +332,64 @@ TEST(Step, RepeatedIsInference) {
   EXPECT_EQ(*stream.Get("g"), *session.Get("gT"));
 }
 
+// A sequence in one call, in calls of several lengths, or in steps: the same bits of outputs and last states.
+class Split : public testing::TestWithParam<std::tuple<std::string, size_t, Precision>> {};
+
+TEST_P(Split, OfASequenceChangesNoBit) {
+  const auto& [cell, batch, precision] = GetParam();
+  const Program program = Compiled(LibraryCell(cell, 5, 19), precision);
+  const std::vector<size_t> lengths[] = {{12}, {1, 2, 9}, {7, 5}, {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1}};
+  constexpr size_t kSteps = 12;
+  std::vector<double> x(kSteps * batch * 5);
+  for (size_t i = 0; i < x.size(); ++i) x[i] = std::sin(1.3 * static_cast<double>(i));
+  auto part_of_x = [&](size_t begin, size_t steps) { return std::span(x).subspan(begin * batch * 5, steps * batch * 5); };
+  auto run = [&](const std::vector<size_t>& parts) {
+    std::map<std::string, std::vector<double>> results;
+    Session session(program);
+    EXPECT_TRUE(session.SetExtent("B", batch));
+    EXPECT_TRUE(session.Initialize(7));
+    size_t begin = 0;
+    std::map<std::string, std::vector<double>> states;
+    for (size_t steps : parts) {
+      EXPECT_TRUE(session.SetExtent("T", steps));
+      EXPECT_TRUE(session.Set("x", part_of_x(begin, steps)));
+      for (const auto& [name, values] : states) EXPECT_TRUE(session.Set(name, values));
+      EXPECT_TRUE(session.Inference());
+      const std::vector<double> y = *session.Get("y");
+      results["y"].insert(results["y"].end(), y.begin(), y.end());
+      for (const recurve_slot* slot : session.tensors()) {
+        const std::string name = slot->name;
+        if (slot->kind == RECURVE_SLOT_STATE)
+          results[name] = states[name] = *session.Get(name.substr(0, name.size() - 1) + "T");
+      }
+      begin += steps;
+    }
+    return results;
+  };
+  const auto whole = run(lengths[0]);
+  EXPECT_GT(whole.size(), 1u);
+  for (const std::vector<size_t>& parts : lengths) EXPECT_EQ(run(parts), whole) << parts.size() << " parts";
+  Stream stream(program, batch);
+  ASSERT_TRUE(stream.parameters().Initialize(7));
+  std::vector<double> y;
+  for (size_t t = 0; t < kSteps; ++t) {
+    ASSERT_TRUE(stream.Set("x", part_of_x(t, 1)) && stream.Step());
+    const std::vector<double> row = *stream.Get("y");
+    y.insert(y.end(), row.begin(), row.end());
+  }
+  EXPECT_EQ(y, whole.at("y")) << "in steps";
+}
+
+INSTANTIATE_TEST_SUITE_P(Cells, Split,
+                         testing::Combine(testing::Values("elman", "lstm", "gru", "gru_reset_before", "peephole_lstm",
+                                                          "layernorm_lstm", "mgu", "slstm", "mogrifier_lstm", "indrnn",
+                                                          "sru", "mingru", "qrnn"),
+                                          testing::Values(1, 3), testing::Values(Precision::kF32, Precision::kF64)),
+                         [](const auto& info) {
+                           return fmt::format("{}_{}_{}", std::get<0>(info.param), std::get<1>(info.param),
+                                              std::get<2>(info.param) == Precision::kF32 ? "f32" : "f64");
+                         });
+
 TEST(NullArguments, AreZeroAdjointsAndUnwantedOutputs) {
   Program program = Compiled(LibraryCell("gru", 4, 12));
   Session all(program), some(program);

@@ -201,7 +201,7 @@ TEST(Import, NamesTheNodeAndTheAttribute) {
 
 // Found by tests/fuzz/import_fuzz.cpp.
 TEST(Import, RefusesWhatAFuzzerFound) {
-  for (const char* file : {"tensor_of_another_type.onnx"}) {
+  for (const char* file : {"tensor_of_another_type.onnx", "slope_that_is_no_number.onnx"}) {
     const std::string bytes = *ReadFile(std::string(RECURVE_SOURCE_DIR) + "/tests/interchange/damaged/" + file);
     EXPECT_NE(MessageOf(ImportOnnx(bytes, file, {.name = "m"})), "") << file;
   }
