@@ -120,13 +120,13 @@ class Delayer {
     auto add = [&](NodeId id, const std::string& name) {
       return AddInputOfType(to, name, body[id].As<ir::InputAttr>().role, body.type(id));
     };
-    for (int k = 0; k < carries; ++k)
-      ages[k].push_back(add(inputs[k], body[inputs[k]].As<ir::InputAttr>().name));
+    for (int k = 0; k < carries; ++k) ages[k].push_back(add(inputs[k], body[inputs[k]].As<ir::InputAttr>().name));
     for (int k = 0; k < carries; ++k) {
       const std::string name = body[inputs[k]].As<ir::InputAttr>().name;
       for (int age = 2; age < 2 + Older(); ++age) ages[k].push_back(add(inputs[k], OlderName(name, age)));
     }
-    for (size_t k = static_cast<size_t>(carries); k < inputs.size(); ++k) map[inputs[k]] = CopyNode(body, inputs[k], map, to);
+    for (size_t k = static_cast<size_t>(carries); k < inputs.size(); ++k)
+      map[inputs[k]] = CopyNode(body, inputs[k], map, to);
     for (int k = 0; k < carries; ++k) {
       Expr read = ages[k][whole_ - 1];
       if (fraction_ > 0) read = (1 - fraction_) * read + fraction_ * ages[k][whole_];
@@ -136,8 +136,7 @@ class Delayer {
     const std::vector<ir::Output>& outputs = body.outputs();
     for (int k = 0; k < carries; ++k) to.AddOutput(outputs[k].name, map[outputs[k].node]);
     for (int k = 0; k < carries; ++k) {
-      for (int age = 2; age < 2 + Older(); ++age)
-        to.AddOutput(OlderName(outputs[k].name, age), ages[k][age - 2].id());
+      for (int age = 2; age < 2 + Older(); ++age) to.AddOutput(OlderName(outputs[k].name, age), ages[k][age - 2].id());
     }
     for (size_t k = static_cast<size_t>(carries); k < outputs.size(); ++k)
       to.AddOutput(outputs[k].name, map[outputs[k].node]);
@@ -173,12 +172,12 @@ std::string SelectedState(const Graph& graph) {
 std::expected<ir::Graph, Error> DelayStates(const ir::Graph& graph, double steps) {
   if (steps == 1) return graph;
   if (!(steps >= 1 && steps <= kMostDelay)) {
-    return std::unexpected(Error{fmt::format("states can't be delayed by {} steps: 1 to {} are possible", steps,
-                                             kMostDelay)});
+    return std::unexpected(
+        Error{fmt::format("states can't be delayed by {} steps: 1 to {} are possible", steps, kMostDelay)});
   }
   if (const std::string state = SelectedState(graph); !state.empty()) {
-    return std::unexpected(Error{fmt::format(
-        "`{}` can't be delayed: a step keeps or drops it as a whole (a length, `reset`, zoneout)", state)});
+    return std::unexpected(Error{
+        fmt::format("`{}` can't be delayed: a step keeps or drops it as a whole (a length, `reset`, zoneout)", state)});
   }
   return Delayer(graph, steps).Run();
 }

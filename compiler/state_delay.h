@@ -1,10 +1,10 @@
 // compiler/state_delay.h: a program whose states come from longer ago than one step.
 //
-// A recurrent model of a signal knows its sample rate only by its states: each was computed one sample before. Where the
-// model runs at a higher rate than it was trained for, they must come from as many samples ago as the rates are apart,
-// and linear interpolation gives a state between two samples. Parameters stay what they are.
-// Source: Carson, Wright, Chowdhury, Valimaki & Bilbao 2024, Sample rate independent recurrent neural networks for
-// audio effects processing, DAFx24.
+// A recurrent model of a signal knows its sample rate only by its states: each was computed one sample before. Where
+// the model runs at a higher rate than it was trained for, they must come from as many samples ago as the rates are
+// apart, and linear interpolation gives a state between two samples. Parameters stay what they are. Source: Carson,
+// Wright, Chowdhury, Valimaki & Bilbao 2024, Sample rate independent recurrent neural networks for audio effects
+// processing, DAFx24.
 
 #ifndef RECURVE_COMPILER_STATE_DELAY_H_
 #define RECURVE_COMPILER_STATE_DELAY_H_

@@ -1,12 +1,13 @@
 # recurve_add_library(TARGET FILE.cell ENTRY name EXTENTS I=64 H=128
 #                     [WEIGHTS FILE.safetensors] [ENTRIES step inference ...] [ONE]
-#                     [TRIPLE aarch64-linux-gnu] [CPU cortex-a72] [FEATURES +v] [OPTIONS --store=bf16 ...])
+#                     [TARGETS x86-64-v2 x86-64-v3 ... | aarch64-linux-gnu] [CPU cortex-a72] [FEATURES +v] [OPTIONS --store=bf16 ...])
 #
 # A static library of one compiled program, and the folder of its header `name.h` as an include directory of whoever
-# links it. It is compiled again when the source, the weights or the compiler change. Cross builds say TRIPLE and CPU;
-# without them the object is for this machine's processor, and for no older one.
+# links it. It is compiled again when the source, the weights or the compiler change. TARGETS is a triple, with CPU and
+# FEATURES, or levels of x86-64, of which the best that a machine has runs; without it the object is for this machine's
+# processor, and for no older one.
 function(recurve_add_library target source)
-  cmake_parse_arguments(PARSE_ARGV 2 arg "ONE" "ENTRY;WEIGHTS;TRIPLE;CPU;FEATURES" "EXTENTS;ENTRIES;OPTIONS")
+  cmake_parse_arguments(PARSE_ARGV 2 arg "ONE" "ENTRY;WEIGHTS;CPU;FEATURES" "EXTENTS;ENTRIES;TARGETS;OPTIONS")
   if(arg_UNPARSED_ARGUMENTS)
     message(FATAL_ERROR "recurve_add_library(${target}): what is `${arg_UNPARSED_ARGUMENTS}`?")
   endif()
@@ -30,8 +31,9 @@ function(recurve_add_library target source)
     cmake_path(ABSOLUTE_PATH arg_WEIGHTS OUTPUT_VARIABLE weights)
     list(APPEND options --weights=${weights})
   endif()
-  if(arg_TRIPLE)
-    list(APPEND options --target=${arg_TRIPLE})
+  if(arg_TARGETS)
+    list(JOIN arg_TARGETS "," targets)
+    list(APPEND options --target=${targets})
   endif()
   if(arg_CPU)
     list(APPEND options --cpu=${arg_CPU})

@@ -13,8 +13,8 @@
 
 #include "compiler/jit.h"
 #include "compiler/object.h"
-#include "tests/backend/commands.h"
 #include "tests/backend/scale_program.h"
+#include "tests/support/commands.h"
 
 namespace recurve {
 namespace {

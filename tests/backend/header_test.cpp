@@ -8,8 +8,8 @@
 #include <string>
 
 #include "compiler/object.h"
-#include "tests/backend/commands.h"
 #include "tests/backend/scale_program.h"
+#include "tests/support/commands.h"
 
 namespace recurve {
 namespace {

@@ -342,7 +342,9 @@ TEST_P(Split, OfASequenceChangesNoBit) {
   constexpr size_t kSteps = 12;
   std::vector<double> x(kSteps * batch * 5);
   for (size_t i = 0; i < x.size(); ++i) x[i] = std::sin(1.3 * static_cast<double>(i));
-  auto part_of_x = [&](size_t begin, size_t steps) { return std::span(x).subspan(begin * batch * 5, steps * batch * 5); };
+  auto part_of_x = [&](size_t begin, size_t steps) {
+    return std::span(x).subspan(begin * batch * 5, steps * batch * 5);
+  };
   auto run = [&](const std::vector<size_t>& parts) {
     std::map<std::string, std::vector<double>> results;
     Session session(program);

@@ -17,12 +17,11 @@
 #include "compiler/storage_error.h"
 #include "runtime/session.h"
 #include "runtime/weights.h"
+#include "tests/support/commands.h"
 #include "tests/support/graph_of.h"
 
 namespace recurve {
 namespace {
-
-namespace fs = std::filesystem;
 
 // A layer of a cell of the library, or of one whose states have a beginning of their own.
 std::string CellModel(const std::string& cell) {
@@ -41,47 +40,16 @@ constexpr const char* kCells[] = {"elman",          "lstm",   "gru",   "gru_rese
                                   "layernorm_lstm", "indrnn", "sru",   "mingru",
                                   "mogrifier_lstm", "slstm",  "begins"};
 
-// A folder of the test's own, gone with it.
-class Folder {
- public:
-  Folder() {
-    std::string name = (fs::temp_directory_path() / "recurve_artifact_XXXXXX").string();
-    path_ = ::mkdtemp(name.data());
-  }
-  ~Folder() { fs::remove_all(path_); }
-  fs::path operator/(const std::string& name) const { return path_ / name; }
-
- private:
-  fs::path path_;
-};
-
-struct Outcome {
-  int exit_code = -1;
-  std::string output;
-};
-
-Outcome Run(const std::string& command) {
-  Outcome outcome;
-  FILE* pipe = ::popen((command + " 2>&1").c_str(), "r");
-  for (char buffer[4096]; std::fgets(buffer, sizeof buffer, pipe) != nullptr;) outcome.output += buffer;
-  outcome.exit_code = ::pclose(pipe);
-  return outcome;
-}
-
-void Write(const fs::path& path, const std::string& contents) { std::ofstream(path, std::ios::binary) << contents; }
-
 // Compiles the artifacts' example against them, strictly, and runs it.
 Outcome RunExample(const Artifacts& artifacts, const std::string& language) {
   Folder folder;
-  Write(folder / "m.o", artifacts.object);
-  Write(folder / "m.h", artifacts.header);
-  Write(folder / "example.c", CExample(artifacts.interface, "m.h"));
-  Outcome built = Run(fmt::format("{} -x {} -Wall -Wextra -Wpedantic -Werror -c {} -o {}", RECURVE_C_COMPILER, language,
-                                  (folder / "example.c").string(), (folder / "example.o").string()));
-  if (built.exit_code != 0) return built;
-  built = Run(fmt::format("{} {} {} -o {}", RECURVE_C_COMPILER, (folder / "example.o").string(),
-                          (folder / "m.o").string(), (folder / "example").string()));
-  return built.exit_code != 0 ? built : Run((folder / "example").string());
+  folder.Write("m.o", artifacts.object);
+  folder.Write("m.h", artifacts.header);
+  folder.Write("example.c", CExample(artifacts.interface, "m.h"));
+  return Shell(
+      fmt::format("cd {} && {} -x {} -Wall -Wextra -Wpedantic -Werror -c example.c -o example.o && "
+                  "{} example.o m.o -o example && ./example",
+                  folder.path().string(), RECURVE_C_COMPILER, language, RECURVE_C_COMPILER));
 }
 
 TEST(Example, CallsEveryEntryOfACell) {
@@ -110,6 +78,75 @@ TEST(Example, OfIndicesAndLengths) {
   ASSERT_TRUE(artifacts) << artifacts.error().message;
   const Outcome outcome = RunExample(*artifacts, "c -std=c99");
   EXPECT_EQ(outcome.exit_code, 0) << outcome.output;
+}
+
+// A host in C with threads of its own: POSIX threads, started anew for every call, and a plain loop.
+constexpr const char* kHostWithThreads = R"(
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "m.h"
+
+enum { T = 6, B = 16, N = 4 };
+
+struct job { void (*body)(void *, size_t); void *call; size_t i; };
+static int parallel_calls;
+static void *run_job(void *job) { struct job *j = job; j->body(j->call, j->i); return NULL; }
+static void with_threads(const struct recurve_team *team, void (*body)(void *call, size_t i), void *call) {
+  pthread_t threads[N];
+  struct job jobs[N];
+  size_t i;
+  ++parallel_calls;
+  for (i = 0; i < team->count; ++i) {
+    jobs[i].body = body; jobs[i].call = call; jobs[i].i = i;
+    pthread_create(&threads[i], NULL, run_job, &jobs[i]);
+  }
+  for (i = 0; i < team->count; ++i) pthread_join(threads[i], NULL);
+}
+static void in_turn(const struct recurve_team *team, void (*body)(void *call, size_t i), void *call) {
+  size_t i;
+  ++parallel_calls;
+  for (i = 0; i < team->count; ++i) body(call, i);
+}
+
+static float x[T * B * 48], W[256 * 48], U[256 * 64], b[256], zeros[B * 64], y[3][T * B * 64];
+
+int main(void) {
+  void *packed = aligned_alloc(64, M_PACKED_BYTES), *workspace = aligned_alloc(64, m_workspace_bytes(T, B));
+  struct recurve_team threads = {N, with_threads, NULL, NULL}, loop = {N, in_turn, NULL, NULL};
+  const struct recurve_team *teams[3] = {NULL, &threads, &loop};
+  struct m_pack_args pack = {.y_W = W, .y_U = U, .y_b = b, .packed = packed, .workspace = workspace};
+  size_t i;
+  for (i = 0; i < sizeof x / sizeof *x; ++i) x[i] = (float)(i % 7) / 7;
+  for (i = 0; i < sizeof W / sizeof *W; ++i) W[i] = (float)((int)(i % 11) - 5) / 50;
+  for (i = 0; i < sizeof U / sizeof *U; ++i) U[i] = (float)((int)(i % 13) - 6) / 50;
+  m_pack(&pack);
+  for (i = 0; i < 3; ++i) {
+    struct m_inference_args args = {.T = T, .B = B, .x = x, .y_h0 = zeros, .y_c0 = zeros, .y_b = b, .y = y[i],
+                                    .packed = packed, .workspace = workspace, .team = teams[i]};
+    m_inference(&args);
+  }
+  printf("%d calls, %s\n", parallel_calls,
+         memcmp(y[0], y[1], sizeof y[0]) || memcmp(y[0], y[2], sizeof y[0]) ? "bits differ" : "same bits");
+  return 0;
+}
+)";
+
+TEST(Object, RunsInAHostsThreads) {
+  const ir::Graph graph =
+      GraphOf("model m(I, H) {\n  input x: [I] over T\n  y = scan lstm(H=H) over x\n  output y\n}\n", "m",
+              {{"I", 48}, {"H", 64}});
+  // By units, with a barrier in every step, whatever that costs.
+  auto artifacts = CompileToObject(graph, {.gradients = false, .plan = {.team = TeamChoice::kByUnits}});
+  ASSERT_TRUE(artifacts) << artifacts.error().message;
+  Folder folder;
+  folder.Write("m.o", artifacts->object);
+  folder.Write("m.h", artifacts->header);
+  folder.Write("host.c", kHostWithThreads);
+  EXPECT_EQ(folder.Run(fmt::format("{} -std=c11 -Wall -Wextra -Werror host.c m.o -pthread -o host && ./host",
+                                   RECURVE_C_COMPILER)),
+            "2 calls, same bits\n");
 }
 
 std::vector<double> Waves(size_t count) {

@@ -67,7 +67,8 @@ TEST(StateDelay, OfThreeStepsIsThreeSequencesInTurn) {
     for (size_t first = 0; first < kDelay; ++first) {
       std::vector<double> own, expected;
       for (size_t t = first; t < kSteps * kDelay; t += kDelay) {
-        own.insert(own.end(), x.begin() + static_cast<long>(t * kInputs), x.begin() + static_cast<long>((t + 1) * kInputs));
+        own.insert(own.end(), x.begin() + static_cast<long>(t * kInputs),
+                   x.begin() + static_cast<long>((t + 1) * kInputs));
         expected.insert(expected.end(), together.begin() + static_cast<long>(t * kUnits),
                         together.begin() + static_cast<long>((t + 1) * kUnits));
       }
@@ -93,7 +94,9 @@ TEST(StateDelay, OfAFractionMixesTwoValues) {
         input x: [I] over T
         y = scan late(H=H) over x
         output y
-      }})", states, past, next), "m", {{"I", 3}, {"H", 6}});
+      }})",
+                               states, past, next),
+                   "m", {{"I", 3}, {"H", 6}});
   };
   const ir::Graph written = model(", h2: [H], h3: [H]", "0.75 * h2 + 0.25 * h3", "h2' = h; h3' = h2");
   const ir::Graph delayed = Delayed(model("", "h", ""), 2.25);
@@ -107,7 +110,8 @@ TEST(StateDelay, HasGradients) {
   for (const char* cell : {"lstm", "gru", "fast", "indrnn"}) {
     const std::string name = cell == std::string("fast") ? "peephole_lstm" : cell;
     for (const double steps : {2.0, 1.5, 2.1769}) {
-      auto report = Gradcheck(Delayed(Cell(name), steps), {.sizes = {{"T", 6}, {"B", 2}}, .precision = Precision::kF64});
+      auto report =
+          Gradcheck(Delayed(Cell(name), steps), {.sizes = {{"T", 6}, {"B", 2}}, .precision = Precision::kF64});
       ASSERT_TRUE(report) << report.error().message;
       EXPECT_TRUE(report->passed()) << name << " " << steps << "\n" << PrintReport(*report);
     }
@@ -134,11 +138,12 @@ TEST(StateDelay, Streams) {
 }
 
 TEST(StateDelay, IsRefusedWhereAStateIsKept) {
-  const ir::Graph with_lengths = GraphOf(
-      "model m(H) {\n  input x: [3] over T by n\n  y = scan gru(H=H) over x\n  output y\n}\n", "m", {{"H", 4}});
+  const ir::Graph with_lengths =
+      GraphOf("model m(H) {\n  input x: [3] over T by n\n  y = scan gru(H=H) over x\n  output y\n}\n", "m", {{"H", 4}});
   EXPECT_EQ(DelayStates(with_lengths, 2).error().message,
             "`h` can't be delayed: a step keeps or drops it as a whole (a length, `reset`, zoneout)");
-  EXPECT_EQ(DelayStates(Cell("gru"), 0.5).error().message, "states can't be delayed by 0.5 steps: 1 to 64 are possible");
+  EXPECT_EQ(DelayStates(Cell("gru"), 0.5).error().message,
+            "states can't be delayed by 0.5 steps: 1 to 64 are possible");
 }
 
 }  // namespace

@@ -1,8 +1,8 @@
 // tests/targets/constant_time_test.cpp: which instructions a step executes depends on no value.
 //
-// Loops run over extents. What could depend on values is a branch on a comparison of real numbers; this looks for one in
-// the assembly of `step`, on every target. How long an instruction takes is the processor's: divisions and square roots
-// of some take longer for some numbers, and denormal numbers everywhere but on small machines.
+// Loops run over extents. What could depend on values is a branch on a comparison of real numbers; this looks for one
+// in the assembly of `step`, on every target. How long an instruction takes is the processor's: divisions and square
+// roots of some take longer for some numbers, and denormal numbers everywhere but on small machines.
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
@@ -62,14 +62,14 @@ class ConstantTime : public testing::TestWithParam<Family> {};
 
 TEST_P(ConstantTime, StepsBranchOnNoReal) {
   for (const char* cell : {"lstm", "gru", "layernorm_lstm", "slstm", "mogrifier_lstm", "indrnn"}) {
-    const ir::Graph graph = GraphOf(
-        fmt::format("model m(I, H) {{\n  input x: [I] over T\n  param p: [H]\n  y = scan {}(H=H) over x\n"
-                    "  output gelu(y) + select(y > p, floor(y), relu(y))\n}}\n", cell), "m", {{"I", 4}, {"H", 18}});
+    const ir::Graph graph =
+        GraphOf(fmt::format("model m(I, H) {{\n  input x: [I] over T\n  param p: [H]\n  y = scan {}(H=H) over x\n"
+                            "  output gelu(y) + select(y > p, floor(y), relu(y))\n}}\n",
+                            cell),
+                "m", {{"I", 4}, {"H", 18}});
     for (const bool only_one : {true, false}) {
-      const CompileOptions options{.target = GetParam().spec,
-                                   .gradients = false,
-                                   .entries = {"step"},
-                                   .plan = {.only_one = only_one}};
+      const CompileOptions options{
+          .target = GetParam().spec, .gradients = false, .entries = {"step"}, .plan = {.only_one = only_one}};
       auto artifacts = CompileToObject(graph, options, {.assembly = true});
       ASSERT_TRUE(artifacts) << artifacts.error().message;
       ASSERT_TRUE(artifacts->assembly.find("m_step") != std::string::npos);

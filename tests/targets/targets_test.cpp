@@ -22,12 +22,11 @@
 #include "compiler/compile.h"
 #include "compiler/gradcheck.h"
 #include "compiler/roundoff.h"
+#include "tests/support/commands.h"
 #include "tests/support/graph_of.h"
 
 namespace recurve {
 namespace {
-
-namespace fs = std::filesystem;
 
 constexpr int64_t kSteps = 5, kBatch = 3;
 constexpr uint64_t kHarnessStack = 512;
@@ -245,19 +244,6 @@ static int check(const char *name, const real *values, const real *expected, siz
   std::string text_;
 };
 
-struct Outcome {
-  int exit_code = -1;
-  std::string output;
-};
-
-Outcome Shell(const std::string& command) {
-  Outcome outcome;
-  FILE* pipe = ::popen((command + " 2>&1").c_str(), "r");
-  for (char buffer[4096]; std::fgets(buffer, sizeof buffer, pipe) != nullptr;) outcome.output += buffer;
-  outcome.exit_code = ::pclose(pipe);
-  return outcome;
-}
-
 struct MachineAndPrecision {
   Machine machine;
   Precision precision;
@@ -265,16 +251,6 @@ struct MachineAndPrecision {
 
 class Targets : public testing::TestWithParam<MachineAndPrecision> {
  protected:
-  void SetUp() override {
-    std::string name = (fs::temp_directory_path() / "recurve_targets_XXXXXX").string();
-    folder_ = ::mkdtemp(name.data());
-  }
-  void TearDown() override { fs::remove_all(folder_); }
-
-  void Write(const std::string& name, const std::string& contents) {
-    std::ofstream(folder_ / name, std::ios::binary) << contents;
-  }
-
   // The object, header and case of a program.
   void AddProgram(const std::string& cell) {
     const Precision precision = GetParam().precision;
@@ -285,9 +261,9 @@ class Targets : public testing::TestWithParam<MachineAndPrecision> {
     ASSERT_TRUE(artifacts) << artifacts.error().message;
     const Trial trial = MakeTrial(graph, {{"T", kSteps}, {"B", kBatch}}, /*seed=*/5);
     for (const auto& [function, bytes] : artifacts->report.stack_bytes) stack_bytes_ = std::max(stack_bytes_, bytes);
-    Write(cell + ".o", artifacts->object);
-    Write(cell + ".h", artifacts->header);
-    Write("case_" + cell + ".c", CasePrinter(trial, *artifacts, precision).Print());
+    folder_.Write(cell + ".o", artifacts->object);
+    folder_.Write(cell + ".h", artifacts->header);
+    folder_.Write("case_" + cell + ".c", CasePrinter(trial, *artifacts, precision).Print());
   }
 
   void RunAll() {
@@ -298,14 +274,14 @@ class Targets : public testing::TestWithParam<MachineAndPrecision> {
       calls += fmt::format("int run_{}(void);\n", cell);
       sum += fmt::format(" + run_{}()", cell);
     }
-    Write("cases.c", calls + fmt::format("int run_cases(void) {{ return {}; }}\n", sum));
+    folder_.Write("cases.c", calls + fmt::format("int run_cases(void) {{ return {}; }}\n", sum));
     const std::string platform = RECURVE_SOURCE_DIR "/tests/targets/platform";
-    const std::string program = (folder_ / "program").string();
+    const std::string program = (folder_.path() / "program").string();
     std::string command = fmt::format(
         "cd {} && clang-22 -std=c99 -O1 -ffreestanding -nostdlib -fno-pic -fuse-ld=lld {} -I{} -I. {}/{}.c "
         "{}/harness.c *.c *.o "
         "-o {}",
-        folder_.string(), machine.flags, platform, platform, machine.platform, platform, program);
+        folder_.path().string(), machine.flags, platform, platform, machine.platform, platform, program);
     // As much stack as the programs are said to take, and what the harness itself needs.
     if (machine.platform == std::string("cortex_m")) {
       command += fmt::format(" -Wl,-T,{}/cortex_m.ld -Wl,-e,0 -Wl,--defsym=STACK={}", platform,
@@ -326,7 +302,7 @@ class Targets : public testing::TestWithParam<MachineAndPrecision> {
     }
   }
 
-  fs::path folder_;
+  Folder folder_;
   uint64_t stack_bytes_ = 0;
 };
 

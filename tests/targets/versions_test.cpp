@@ -6,20 +6,15 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
-#include <cstdio>
-#include <cstdlib>
-#include <filesystem>
-#include <fstream>
 #include <string>
 
 #include "compiler/compile.h"
 #include "compiler/versions.h"
+#include "tests/support/commands.h"
 #include "tests/support/graph_of.h"
 
 namespace recurve {
 namespace {
-
-namespace fs = std::filesystem;
 
 constexpr const char* kSource =
     "model versions(I, H) {\n  input x: [I] over T\n  h = scan lstm(H=H) over x\n  output h\n}\n";
@@ -60,21 +55,13 @@ int main(void) {
 )";
 
 std::string Output(const std::string& command) {
-  std::string output;
-  FILE* pipe = ::popen((command + " 2>&1").c_str(), "r");
-  for (char buffer[4096]; std::fgets(buffer, sizeof buffer, pipe) != nullptr;) output += buffer;
-  if (::pclose(pipe) != 0) output += "FAILED";
-  return output;
+  const Outcome outcome = Shell(command);
+  return outcome.output + (outcome.exit_code != 0 ? "FAILED" : "");
 }
 
 class Versions : public testing::Test {
  protected:
-  void SetUp() override {
-    std::string name = (fs::temp_directory_path() / "recurve_versions_XXXXXX").string();
-    folder_ = ::mkdtemp(name.data());
-    std::ofstream(folder_ / "main.c") << kMain;
-  }
-  void TearDown() override { fs::remove_all(folder_); }
+  void SetUp() override { folder_.Write("main.c", kMain); }
 
   // The program with the object for `levels`; empty if there is none.
   std::string Build(const std::string& levels, const std::string& flags = "", bool position_independent = true) {
@@ -83,16 +70,16 @@ class Versions : public testing::Test {
     EXPECT_TRUE(artifacts) << artifacts.error().message;
     if (!artifacts) return "";
     EXPECT_GT(artifacts->report.stack_bytes.at("versions_forward"), 0u);
-    std::ofstream(folder_ / "versions.o", std::ios::binary) << artifacts->object;
-    std::ofstream(folder_ / "versions.h") << artifacts->header;
-    const std::string program = fmt::format("{}/program_{}", folder_.string(), ++programs_);
-    EXPECT_EQ(Output(fmt::format("cd {} && clang-22 --target=x86_64-linux-gnu -O1 {} main.c versions.o -o {}",
-                                 folder_.string(), flags, program)),
-              "");
+    folder_.Write("versions.o", artifacts->object);
+    folder_.Write("versions.h", artifacts->header);
+    const std::string program = fmt::format("{}/program_{}", folder_.path().string(), ++programs_);
+    EXPECT_EQ(
+        folder_.Run(fmt::format("clang-22 --target=x86_64-linux-gnu -O1 {} main.c versions.o -o {}", flags, program)),
+        "");
     return program;
   }
 
-  fs::path folder_;
+  Folder folder_;
   int programs_ = 0;
 };
 

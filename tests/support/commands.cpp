@@ -1,6 +1,6 @@
-// tests/backend/commands.cpp: the shell, at arm's length.
+// tests/support/commands.cpp: the shell, at arm's length.
 
-#include "tests/backend/commands.h"
+#include "tests/support/commands.h"
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
@@ -26,7 +26,7 @@ std::vector<std::string> Installed(std::initializer_list<std::string_view> names
 }  // namespace
 
 Folder::Folder() {
-  std::string name = (std::filesystem::temp_directory_path() / "recurve-backend-XXXXXX").string();
+  std::string name = (std::filesystem::temp_directory_path() / "recurve-test-XXXXXX").string();
   if (mkdtemp(name.data()) == nullptr) ADD_FAILURE() << "cannot make a temporary folder";
   path_ = name;
 }
@@ -42,15 +42,20 @@ void Folder::Write(std::string_view name, std::string_view content) const {
   EXPECT_TRUE(stream.good()) << name;
 }
 
-std::string Folder::Run(std::string_view command) const {
-  FILE* pipe = popen(fmt::format("cd '{}' && ({}) 2>&1", path_.string(), command).c_str(), "r");
-  if (pipe == nullptr) return "cannot run a shell";
-  std::string output;
+Outcome Shell(const std::string& command) {
+  Outcome outcome;
+  FILE* pipe = popen(fmt::format("({}) 2>&1", command).c_str(), "r");
+  if (pipe == nullptr) return {-1, "cannot run a shell"};
   char buffer[4096];
-  while (size_t count = fread(buffer, 1, sizeof buffer, pipe)) output.append(buffer, count);
-  int status = pclose(pipe);
-  if (status != 0) output += fmt::format("\nexit status {} of `{}`", WEXITSTATUS(status), command);
-  return output;
+  while (size_t count = fread(buffer, 1, sizeof buffer, pipe)) outcome.output.append(buffer, count);
+  outcome.exit_code = WEXITSTATUS(pclose(pipe));
+  return outcome;
+}
+
+std::string Folder::Run(std::string_view command) const {
+  Outcome outcome = Shell(fmt::format("cd '{}' && ({})", path_.string(), command));
+  if (outcome.exit_code != 0) outcome.output += fmt::format("\nexit status {} of `{}`", outcome.exit_code, command);
+  return std::move(outcome.output);
 }
 
 std::vector<std::string> CCompilers() { return Installed({"gcc", "clang-22", "cc"}); }
