@@ -68,12 +68,6 @@ ir::Graph InferenceOf(const ir::Graph& trained) {
   return KeepOutputs(graph, outputs);
 }
 
-std::vector<std::string> TimeAxes(const ir::Graph& graph) {
-  std::vector<std::string> axes = ir::SymbolicAxes(graph);
-  std::erase(axes, "B");
-  return axes;
-}
-
 // `pack` takes every parameter, since panels may need any of them.
 ir::Graph WithAllParameters(const ir::Graph& pack, const ir::Graph& primal) {
   ir::Graph result;
@@ -103,8 +97,11 @@ Plan PlanOf(const ir::Graph& graph, const CompileOptions& options, const Target&
   add("backward", std::move(programs.backward));
   add("inference", std::move(programs.inference));
   add("step", std::move(programs.step));
-  if (!entries.empty() && entries.back().name == "step" && !programs.reset.outputs().empty())
-    entries.push_back({"reset", std::move(programs.reset)});
+  if (!entries.empty() && entries.back().name == "step") {
+    for (const auto& [name, before] : {std::pair{"reset", &programs.reset}, std::pair{"encode", &programs.encode}}) {
+      if (!before->outputs().empty()) entries.push_back({name, std::move(*before)});
+    }
+  }
   add("evaluate", std::move(programs.evaluate));
   add("update", std::move(update));
   entries.push_back({"pack", std::move(programs.pack)});
@@ -288,17 +285,17 @@ Programs Lower(const ir::Graph& graph, const CompileOptions& options, const Afte
   }
   ir::Graph inference = InferenceOf(graph);
   programs.inference = RunPasses(inference);
-  if (std::vector<std::string> axes = TimeAxes(inference); axes.size() == 1) {
-    StreamingPrograms streaming = StreamingOf(programs.inference, axes[0]);
-    programs.step = RunPasses(streaming.step);
-    programs.reset = RunPasses(streaming.reset);
-  }
+  StreamingPrograms streaming = StreamingOf(programs.inference);
+  programs.step = RunPasses(streaming.step);
+  programs.reset = RunPasses(streaming.reset);
+  programs.encode = RunPasses(streaming.encode);
   if (options.gradients && DiffersInTraining(graph) && graph.FindOutput("loss") >= 0) {
     ir::Graph evaluated = InEvaluation(graph);
     programs.evaluate = RunPasses(KeepOutputs(evaluated, evaluated.outputs()));
   }
   ir::Graph* const planned[] = {&programs.forward, &programs.backward, &programs.inference,
-                                &programs.step,    &programs.reset,    &programs.evaluate};
+                                &programs.step,    &programs.reset,    &programs.encode,
+                                &programs.evaluate};
   std::vector<ir::Graph> graphs;
   for (ir::Graph* graph : planned) graphs.push_back(std::move(*graph));
   ir::Graph pack = ExtractPacked(graphs);

@@ -67,7 +67,7 @@ struct Programs {
   ir::Graph adjoint;                             // outputs and gradients, as differentiated
   ir::Graph core;                                // the same after all passes
   ir::Graph forward, inference, backward, pack;  // what is planned
-  ir::Graph step, reset;                         // likewise (streaming.h); empty for several time axes
+  ir::Graph step, reset, encode;                 // likewise (streaming.h); empty where nothing goes by steps
   ir::Graph evaluate;                            // empty unless the program differs in training
 };
 

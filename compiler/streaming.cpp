@@ -88,11 +88,134 @@ Graph ResetOf(const std::vector<Beginning>& beginnings, const Graph& graph) {
   return to;
 }
 
+// A program of two time axes, cut where the steps of `time` want something of what comes before them.
+class Decoding {
+ public:
+  Decoding(const Graph& graph, std::string_view time, std::string_view other)
+      : graph_(graph), time_(time), in_steps_(After(time)), after_other_(After(other)) {
+    for (NodeId id : graph.inputs()) names_(graph[id].As<ir::InputAttr>().name);
+  }
+
+  // Whether the other axis comes first, and a scan along `time` takes something of it.
+  bool IsPossible() const {
+    bool takes = false;
+    for (NodeId id = 0; id < graph_.size(); ++id) {
+      if (!in_steps_[id] || graph_[id].op != Op::kScan) continue;
+      if (graph_[id].As<ir::ScanAttr>().time.axis != time_) return false;
+      for (NodeId arg : graph_[id].args) takes |= IsCut(arg);
+    }
+    return takes;
+  }
+
+  StreamingPrograms Run() {
+    StreamingPrograms programs;
+    Graph step;
+    step.name = programs.encode.name = graph_.name;
+    NodeMap before = EmptyMap(graph_), map = EmptyMap(graph_);
+    std::vector<NodeId> steps;
+    std::vector<bool> cut(in_steps_.size());
+    for (NodeId id = 0; id < graph_.size(); ++id) {
+      if (in_steps_[id]) steps.push_back(id);
+      cut[id] = IsCut(id);
+    }
+    const std::vector<bool> wanted = NeededBy(graph_, steps, cut);
+    for (NodeId id = 0; id < graph_.size(); ++id) {
+      if (wanted[id] && !in_steps_[id] && !cut[id]) map[id] = CopyNode(graph_, id, map, step);
+    }
+    for (NodeId id = 0; id < graph_.size(); ++id) {
+      if (!in_steps_[id]) continue;
+      Node node = graph_[id];
+      for (size_t k = 0; k < node.args.size(); ++k) {
+        const NodeId arg = node.args[k];
+        const std::string state = IsCut(arg) ? StateOf(id, static_cast<int>(k)) : "";
+        if (!state.empty()) {
+          node.args[k] = AddInputOfType(step, state + "0", Role::kState, graph_.type(arg)).id();
+          Want(arg, state, before, programs.encode);
+          continue;
+        }
+        if (IsCut(arg) && map[arg] == kAbsent) {
+          const std::string name = names_(graph_[arg].label.empty() ? "context" : graph_[arg].label);
+          map[arg] = AddInputOfType(step, name, Role::kData, graph_.type(arg)).id();
+          Want(arg, name, before, programs.encode);
+        }
+        node.args[k] = map[arg];
+      }
+      map[id] = step.Add(std::move(node));
+    }
+    for (const ir::Output& output : graph_.outputs()) {
+      if (in_steps_[output.node]) {
+        step.AddOutput(output.name, map[output.node]);
+      } else if (!IsState(output.name)) {
+        Want(output.node, output.name, before, programs.encode);
+      }
+    }
+    // States that begin as the caller says begin with zero here.
+    for (NodeId id : step.inputs()) {
+      const auto& input = step[id].As<ir::InputAttr>();
+      const std::string name = input.name.substr(0, input.name.size() - 1);
+      if (input.role == Role::kState && programs.encode.FindOutput(name) < 0)
+        programs.encode.AddOutput(name, ir::Constant(programs.encode, step.type(id).shape, 0).id());
+    }
+    programs.step = Unroll(step, time_, 1);
+    return programs;
+  }
+
+ private:
+  // Nodes of the axis, and those that depend on them.
+  std::vector<bool> After(std::string_view axis) const {
+    std::vector<NodeId> roots;
+    for (NodeId id = 0; id < graph_.size(); ++id) {
+      const Node& node = graph_[id];
+      const bool is_along = !node.type.shape.empty() && node.type.shape[0].axis == axis;
+      const bool is_scan = node.op == Op::kScan && node.As<ir::ScanAttr>().time.axis == axis;
+      const bool is_extent = node.op == Op::kExtent && node.As<ir::ExtentAttr>().dim.axis == axis;
+      if (is_along || is_scan || is_extent) roots.push_back(id);
+    }
+    return DependsOn(graph_, roots);
+  }
+  // What the steps must be told: it comes of the other axis. All else that they want they compute.
+  bool IsCut(NodeId id) const { return !in_steps_[id] && after_other_[id]; }
+
+  bool IsState(const std::string& output) const {
+    return output.ends_with('T') && graph_.FindInput(output.substr(0, output.size() - 1) + "0") >= 0;
+  }
+
+  // The name of the state that an operand of a node is the beginning of, or an empty string.
+  std::string StateOf(NodeId scan, int operand) const {
+    if (graph_[scan].op != Op::kScan || operand >= graph_[scan].As<ir::ScanAttr>().carries) return "";
+    for (const ir::Output& output : graph_.outputs()) {
+      const Node& node = graph_[output.node];
+      const bool is_it = node.op == Op::kScanResult && node.args[0] == scan &&
+                         node.As<ir::ResultAttr>().index == operand && output.name.ends_with('T');
+      if (is_it) return output.name.substr(0, output.name.size() - 1);
+    }
+    return "";
+  }
+
+  void Want(NodeId id, const std::string& name, NodeMap& map, Graph& encode) {
+    CopyNeeded(graph_, std::span(&id, 1), map, encode);
+    encode.AddOutput(name, map[id]);
+  }
+
+  const Graph& graph_;
+  std::string_view time_;
+  std::vector<bool> in_steps_, after_other_;
+  UniqueNames names_;
+};
+
 }  // namespace
 
-StreamingPrograms StreamingOf(const ir::Graph& inference, std::string_view time) {
-  const std::vector<Beginning> beginnings = BeginningsOf(inference, time);
-  return {Unroll(WithInputsFor(beginnings, inference), time, 1), ResetOf(beginnings, inference)};
+StreamingPrograms StreamingOf(const ir::Graph& inference) {
+  std::vector<std::string> axes = ir::SymbolicAxes(inference);
+  std::erase(axes, "B");
+  if (axes.size() == 2) {
+    Decoding first(inference, axes[0], axes[1]), second(inference, axes[1], axes[0]);
+    if (first.IsPossible() == second.IsPossible()) return {};
+    return first.IsPossible() ? first.Run() : second.Run();
+  }
+  if (axes.size() != 1) return {};
+  const std::vector<Beginning> beginnings = BeginningsOf(inference, axes[0]);
+  return {Unroll(WithInputsFor(beginnings, inference), axes[0], 1), ResetOf(beginnings, inference), {}};
 }
 
 }  // namespace recurve

@@ -91,7 +91,7 @@ class UpdateBuilder {
     const int64_t count = to_.type(gradients_.at(name)).shape[0].extent;
     frontend::BuildResult built = frontend::Build(program, source_.optimizer, {{"N", count}});
     if (!built.graph) return std::unexpected(Error{built.messages});
-    const Graph step = Unroll(StreamingOf(*built.graph, "T").step, "B", 1);
+    const Graph step = Unroll(StreamingOf(*built.graph).step, "B", 1);
     NodeMap map = EmptyMap(step);
     bool has_parameter = false, has_gradient = false;
     for (NodeId id : step.inputs()) {

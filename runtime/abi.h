@@ -89,7 +89,8 @@ struct recurve_slot {
 };
 
 struct recurve_entry {
-  const char* name; /* "forward", "inference", "backward", "step", "reset", "update", "evaluate", "pack" */
+  const char* name; /* "forward", "inference", "backward", "step", "reset", "encode", "update", "evaluate",
+                       "pack" */
   void (*run)(const void* slots);
   /* Bytes of workspace for these sizes of the program's axes; null when none is needed. */
   size_t (*workspace_bytes)(const size_t* extents);

@@ -26,6 +26,7 @@ class TokenStreams : public Batches {
 
   std::expected<size_t, Error> Load(size_t index, Session& session) override {
     if (auto done = model_.Resize(session, length_, batch_); !done) return std::unexpected(done.error());
+    if (auto done = model_.SetLengths(session); !done) return std::unexpected(done.error());
     const auto reads = session.Tensor<int32_t>(model_.reads);
     if (!reads) return std::unexpected(reads.error());
     for (size_t b = 0; b < batch_; ++b) {
@@ -74,6 +75,7 @@ class SeriesWindows : public Batches {
     const auto starts = std::span(starts_).subspan(index * batch_);
     const size_t batch = std::min(batch_, starts.size()), width = model_.width, narrow = model_.prediction_width;
     if (auto done = model_.Resize(session, length_, batch); !done) return std::unexpected(done.error());
+    if (auto done = model_.SetLengths(session); !done) return std::unexpected(done.error());
     std::vector<double> reads(length_ * batch * width);
     for (size_t t = 0; t < length_; ++t) {
       for (size_t b = 0; b < batch; ++b) {

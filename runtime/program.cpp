@@ -11,7 +11,7 @@ namespace {
 
 // The entries whose tensors are one family: a name means the same tensor in all of them. `step` and `pack` stand alone.
 bool SharesTensors(std::string_view entry) {
-  return entry != "step" && entry != "reset" && entry != "update" && entry != "pack";
+  return entry != "step" && entry != "reset" && entry != "encode" && entry != "update" && entry != "pack";
 }
 
 bool IsParameter(const recurve_slot& slot) {

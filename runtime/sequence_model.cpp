@@ -15,27 +15,43 @@ std::span<const recurve_slot> Slots(const recurve_entry& entry) {
   return {entry.slots, static_cast<size_t>(entry.slot_count)};
 }
 
+// Forward has the target and the loss, which inference may have been spared.
+const recurve_entry* FullestEntry(const Program& program) {
+  const recurve_entry* entry = program.FindEntry("forward");
+  return entry != nullptr ? entry : program.FindEntry("inference");
+}
+
 bool IsNumber(const recurve_slot& slot) { return slot.is_index != 0 && slot.classes == RECURVE_ANY_INDEX; }
 
 }  // namespace
+
+ProgramStates ProgramStates::Of(const Program& program) {
+  ProgramStates found;
+  const recurve_entry* entry = FullestEntry(program);
+  if (entry == nullptr) return found;
+  for (const recurve_slot& slot : Slots(*entry)) {
+    if (slot.kind == RECURVE_SLOT_INPUT && IsNumber(slot) && slot.rank == 0) found.seed = slot.name;
+    if (slot.kind != RECURVE_SLOT_STATE || !std::string_view(slot.name).ends_with('0')) continue;
+    std::string final(slot.name);
+    final.back() = 'T';
+    const recurve_slot* end = Program::FindSlot(*entry, final);
+    if (end != nullptr && end->kind == RECURVE_SLOT_OUTPUT) found.states.push_back({slot.name, std::move(final)});
+  }
+  return found;
+}
 
 std::expected<SequenceModel, Error> SequenceModel::Of(const Program& program) {
   const auto fail = [&](std::string_view flaw) {
     return std::unexpected(Error{fmt::format("cannot run `{}` over a sequence: {}", program.name(), flaw)});
   };
-  // Forward has the target and the loss, which inference may have been spared.
-  const recurve_entry* entry = program.FindEntry("forward");
-  if (entry == nullptr) entry = program.FindEntry("inference");
+  const recurve_entry* entry = FullestEntry(program);
   if (entry == nullptr) return fail("it has neither an `inference` nor a `forward` entry");
 
-  SequenceModel model;
+  SequenceModel model{ProgramStates::Of(program)};
   const recurve_slot *reads = nullptr, *target = nullptr;
   for (const recurve_slot& slot : Slots(*entry)) {
     if (slot.kind != RECURVE_SLOT_INPUT) continue;
-    if (IsNumber(slot) && slot.rank == 0) {
-      model.seed = slot.name;
-      continue;
-    }
+    if (IsNumber(slot) && slot.rank == 0) continue;  // the seed
     if (IsNumber(slot) && slot.rank == 1) {
       model.lengths.emplace_back(slot.name);
       continue;
@@ -78,12 +94,6 @@ std::expected<SequenceModel, Error> SequenceModel::Of(const Program& program) {
   }
   const int prediction_rank = model.predicts_every_step ? 3 : 2;
   for (const recurve_slot& slot : Slots(*entry)) {
-    if (slot.kind == RECURVE_SLOT_STATE && std::string_view(slot.name).ends_with('0')) {
-      std::string final(slot.name);
-      final.back() = 'T';
-      const recurve_slot* end = Program::FindSlot(*entry, final);
-      if (end != nullptr && end->kind == RECURVE_SLOT_OUTPUT) model.states.push_back({slot.name, std::move(final)});
-    }
     const bool is_prediction = slot.kind == RECURVE_SLOT_OUTPUT && !slot.is_index && slot.rank == prediction_rank &&
                                slot.dims[slot.rank - 1] == static_cast<recurve_dim>(model.prediction_width);
     // A final state `hT` may have the same shape; it is none.
@@ -100,14 +110,14 @@ std::expected<void, Error> SequenceModel::Resize(Session& session, size_t length
   return session.SetExtent(batch_axis, batch);
 }
 
-std::expected<void, Error> SequenceModel::CarryStates(Session& session) const {
+std::expected<void, Error> ProgramStates::CarryStates(Session& session) const {
   for (const State& state : states) {
     if (auto done = session.Copy(state.final, state.initial); !done) return done;
   }
   return {};
 }
 
-std::expected<void, Error> SequenceModel::SetSeed(Session& session, uint64_t number) const {
+std::expected<void, Error> ProgramStates::SetSeed(Session& session, uint64_t number) const {
   if (seed.empty()) return {};
   const double value = static_cast<double>(number % static_cast<uint64_t>(RECURVE_ANY_INDEX));
   return session.Set(seed, std::span(&value, 1));
@@ -122,7 +132,7 @@ std::expected<void, Error> SequenceModel::SetLengths(Session& session) const {
   return {};
 }
 
-std::expected<void, Error> SequenceModel::ClearStates(Session& session) const {
+std::expected<void, Error> ProgramStates::ClearStates(Session& session) const {
   for (const State& state : states) {
     if (auto done = session.Fill(state.initial, 0); !done) return done;
   }

@@ -24,11 +24,25 @@
 
 namespace recurve {
 
-struct SequenceModel {
+// What every program that runs over sequences may have, whatever it reads.
+struct ProgramStates {
   struct State {
     std::string initial, final;  // "encoder.h0", "encoder.hT"
   };
 
+  std::vector<State> states;
+  std::string seed;  // empty: nothing random
+
+  static ProgramStates Of(const Program& program);
+
+  // Continues where the session's last run ended, or starts a new sequence.
+  std::expected<void, Error> CarryStates(Session& session) const;
+  std::expected<void, Error> ClearStates(Session& session) const;
+  // Gives `number` as the seed, in the range that a seed has; does nothing where there is none.
+  std::expected<void, Error> SetSeed(Session& session, uint64_t number) const;
+};
+
+struct SequenceModel : ProgramStates {
   std::string time_axis, batch_axis;
   std::string reads, target, prediction;  // target and prediction may be empty
   bool is_token = false;
@@ -36,8 +50,6 @@ struct SequenceModel {
   size_t width = 1;             // values read at a step; 1 for tokens
   size_t prediction_width = 0;  // last extent of the prediction
   bool predicts_every_step = true;
-  std::vector<State> states;
-  std::string seed;                  // empty: nothing random
   std::vector<std::string> lengths;  // of the sequences, one an example
 
   // Fails if the program's inputs do not have this form, and says which.
@@ -45,11 +57,6 @@ struct SequenceModel {
 
   // Sets the sizes of a session. Axes the model does not name stay 1.
   std::expected<void, Error> Resize(Session& session, size_t length, size_t batch) const;
-  // Continues where the session's last run ended, or starts a new sequence.
-  std::expected<void, Error> CarryStates(Session& session) const;
-  std::expected<void, Error> ClearStates(Session& session) const;
-  // Gives `number` as the seed, in the range that a seed has; does nothing where there is none.
-  std::expected<void, Error> SetSeed(Session& session, uint64_t number) const;
   // All sequences as long as the time axis.
   std::expected<void, Error> SetLengths(Session& session) const;
 };

@@ -9,7 +9,7 @@ namespace recurve {
 namespace {
 
 constexpr std::string_view kSequenceEntries[] = {"forward", "inference", "backward", "evaluate"};
-constexpr std::string_view kStepEntries[] = {"step", "reset"};
+constexpr std::string_view kStepEntries[] = {"step", "reset", "encode"};
 
 std::unexpected<Error> Fail(std::string message) { return std::unexpected(Error{std::move(message)}); }
 
@@ -356,6 +356,13 @@ std::expected<void, Error> Session::Backward() {
 Stream::Stream(std::shared_ptr<Parameters> parameters, size_t batch) : Frame(std::move(parameters), kStepEntries) {
   // A program without a batch axis has streams of one; a batch that cannot be is reported by the first Step.
   if (const auto axis = program().FindAxis("B")) extents_[*axis] = batch;
+}
+
+std::expected<void, Error> Stream::SetExtent(std::string_view axis, size_t size) { return ResizeAxis(axis, size); }
+
+std::expected<void, Error> Stream::Encode() {
+  has_begun_ = true;
+  return Run("encode");
 }
 
 std::expected<void, Error> Stream::Step() {

@@ -171,6 +171,12 @@ class Stream : public Frame {
       : Stream(std::make_shared<Parameters>(std::move(program)), batch) {}
   explicit Stream(std::shared_ptr<Parameters> parameters, size_t batch = 1);
 
+  // Every axis but the batch is 1 until it is set; tensors whose shape has it become zero.
+  std::expected<void, Error> SetExtent(std::string_view axis, size_t size);
+
+  // For a program that reads one sequence before it goes through another in steps: the states that these begin with,
+  // and what they look at.
+  std::expected<void, Error> Encode();
   // One time step: reads the inputs and the states, writes the outputs and the states. Fails if the program was
   // compiled without a `step` entry.
   std::expected<void, Error> Step();

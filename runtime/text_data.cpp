@@ -50,9 +50,18 @@ Vocabulary Vocabulary::Of(std::string_view text) {
     if (!symbols.contains(symbol)) symbols.emplace(symbol);
     return true;
   });
+  return OfSymbols(symbols);
+}
+
+Vocabulary Vocabulary::OfSymbols(const std::set<std::string, std::less<>>& symbols) {
   Vocabulary vocabulary;
   vocabulary.symbols_.assign(symbols.begin(), symbols.end());
   return vocabulary;
+}
+
+int32_t Vocabulary::Find(std::string_view symbol) const {
+  const auto found = std::ranges::lower_bound(symbols_, symbol);
+  return found == symbols_.end() || *found != symbol ? -1 : static_cast<int32_t>(found - symbols_.begin());
 }
 
 std::string Vocabulary::Serialize() const {
@@ -89,13 +98,10 @@ std::expected<std::vector<int32_t>, Error> Vocabulary::Encode(std::string_view t
   tokens.reserve(text.size());
   std::string_view unknown;
   ForEachCharacter(text, [&](std::string_view symbol) {
-    const auto found = std::ranges::lower_bound(symbols_, symbol);
-    if (found == symbols_.end() || *found != symbol) {
-      unknown = symbol;
-      return false;
-    }
-    tokens.push_back(static_cast<int32_t>(found - symbols_.begin()));
-    return true;
+    const int32_t token = Find(symbol);
+    if (token < 0) unknown = symbol;
+    tokens.push_back(token);
+    return token >= 0;
   });
   if (!unknown.empty()) {
     return std::unexpected(
@@ -103,6 +109,15 @@ std::expected<std::vector<int32_t>, Error> Vocabulary::Encode(std::string_view t
                           Hexadecimal(unknown), unknown.data() - text.data(), symbols_.size())});
   }
   return tokens;
+}
+
+std::vector<std::string_view> Characters(std::string_view text) {
+  std::vector<std::string_view> characters;
+  ForEachCharacter(text, [&](std::string_view symbol) {
+    characters.push_back(symbol);
+    return true;
+  });
+  return characters;
 }
 
 }  // namespace recurve

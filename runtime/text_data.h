@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <expected>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -26,6 +27,8 @@ class Vocabulary {
  public:
   // The characters that occur in a text.
   static Vocabulary Of(std::string_view text);
+  // Any symbols, such as words, each once.
+  static Vocabulary OfSymbols(const std::set<std::string, std::less<>>& symbols);
   // Reads what Serialize wrote.
   static std::expected<Vocabulary, Error> Deserialize(std::string_view serialized);
   // One line of ASCII, for the metadata of a weight file.
@@ -34,6 +37,8 @@ class Vocabulary {
   size_t size() const { return symbols_.size(); }
   // Fails on a character that the vocabulary does not have, and names it.
   std::expected<std::vector<int32_t>, Error> Encode(std::string_view text) const;
+  // The token of one symbol, or -1.
+  int32_t Find(std::string_view symbol) const;
   // The text of one token in [0, size).
   std::string_view Decode(int32_t token) const { return symbols_[static_cast<size_t>(token)]; }
   bool operator==(const Vocabulary&) const = default;
@@ -41,6 +46,9 @@ class Vocabulary {
  private:
   std::vector<std::string> symbols_;  // sorted by bytes, which is the order of code points
 };
+
+// The characters of a text, as a vocabulary sees them.
+std::vector<std::string_view> Characters(std::string_view text);
 
 // The first part of a sequence, to train on, and its tail, held out: floor(fraction * size) elements, 0 <= fraction
 // < 1.

@@ -39,17 +39,16 @@ std::expected<void, Error> WantOnly(Session& session, const std::vector<std::str
   return {};
 }
 
-std::vector<std::string> LossAndStates(const SequenceModel& model) {
+std::vector<std::string> LossAndStates(const ProgramStates& model) {
   std::vector<std::string> names{"loss"};
-  for (const SequenceModel::State& state : model.states) names.push_back(state.final);
+  for (const ProgramStates::State& state : model.states) names.push_back(state.final);
   return names;
 }
 
 // Fills in a batch's inputs and initial states.
-std::expected<size_t, Error> LoadBatch(const SequenceModel& model, Batches& batches, size_t index, Session& session) {
+std::expected<size_t, Error> LoadBatch(const ProgramStates& model, Batches& batches, size_t index, Session& session) {
   const auto weight = batches.Load(index, session);
   if (!weight) return weight;
-  if (auto done = model.SetLengths(session); !done) return std::unexpected(done.error());
   const bool continues = index > 0 && batches.continues();
   if (auto done = continues ? model.CarryStates(session) : model.ClearStates(session); !done) {
     return std::unexpected(done.error());
@@ -61,7 +60,7 @@ template <typename T>
 class Trainer {
  public:
   Trainer(const std::shared_ptr<Parameters>& parameters, const TrainData& data, const TrainOptions& options,
-          SequenceModel model)
+          ProgramStates model)
       : parameters_(parameters), data_(data), options_(options), model_(std::move(model)), session_(parameters) {}
 
   std::expected<TrainResult, Error> Run();
@@ -78,7 +77,7 @@ class Trainer {
   std::shared_ptr<Parameters> parameters_;
   const TrainData& data_;
   const TrainOptions& options_;
-  SequenceModel model_;
+  ProgramStates model_;
   Session session_;
   Updater<T> optimizer_;
   WeightFile best_;
@@ -258,17 +257,16 @@ std::string CheckpointPath(const std::string& save) {
 
 std::expected<double, Error> Evaluate(const std::shared_ptr<Parameters>& parameters, Batches& batches,
                                       const std::shared_ptr<Team>& team) {
-  const auto model = SequenceModel::Of(parameters->program());
-  if (!model) return std::unexpected(model.error());
+  const ProgramStates model = ProgramStates::Of(parameters->program());
   Session session(parameters);
   session.UseTeam(team);
-  if (auto done = WantOnly(session, LossAndStates(*model)); !done) return std::unexpected(done.error());
+  if (auto done = WantOnly(session, LossAndStates(model)); !done) return std::unexpected(done.error());
   // Inference may have been compiled without the loss; `evaluate` or `forward` has it.
   const recurve_entry* inference = parameters->program().FindEntry("inference");
   const bool infers_loss = inference != nullptr && Program::FindSlot(*inference, "loss") != nullptr;
   double loss_sum = 0, weight_sum = 0;
   for (size_t index = 0; index < batches.count(); ++index) {
-    const auto weight = LoadBatch(*model, batches, index, session);
+    const auto weight = LoadBatch(model, batches, index, session);
     if (!weight) return std::unexpected(weight.error());
     if (auto done = infers_loss ? session.Inference() : session.Evaluate(); !done) return std::unexpected(done.error());
     const auto loss = LossOf(session);
@@ -295,10 +293,9 @@ std::expected<TrainResult, Error> Train(const std::shared_ptr<Parameters>& param
     return fail(fmt::format("the rate is {}, not a positive number", options.optimizer.rate));
   }
   if (options.resume && options.save.empty()) return fail("a resumption needs the file to which weights were saved");
-  auto model = SequenceModel::Of(program);
-  if (!model) return std::unexpected(model.error());
-  return program.element() == ElementType::kF64 ? Trainer<double>(parameters, data, options, std::move(*model)).Run()
-                                                : Trainer<float>(parameters, data, options, std::move(*model)).Run();
+  const ProgramStates model = ProgramStates::Of(program);
+  return program.element() == ElementType::kF64 ? Trainer<double>(parameters, data, options, model).Run()
+                                                : Trainer<float>(parameters, data, options, model).Run();
 }
 
 }  // namespace recurve

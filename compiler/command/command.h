@@ -39,6 +39,7 @@ void AddInfo(CLI::App& app, int& exit_code);
 void AddCompile(CLI::App& app, int& exit_code);
 void AddBench(CLI::App& app, int& exit_code);
 void AddTrain(CLI::App& app, int& exit_code);
+void AddDecode(CLI::App& app, int& exit_code);
 void AddSample(CLI::App& app, int& exit_code);
 void AddForecast(CLI::App& app, int& exit_code);
 void AddImport(CLI::App& app, int& exit_code);

@@ -24,6 +24,7 @@ int main(int argc, char** argv) {
   AddBench(app, exit_code);
   AddTrain(app, exit_code);
   AddSample(app, exit_code);
+  AddDecode(app, exit_code);
   AddForecast(app, exit_code);
   AddImport(app, exit_code);
   AddCache(app, exit_code);

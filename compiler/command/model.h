@@ -25,10 +25,12 @@ namespace recurve::command {
 
 // Keys of the metadata.
 inline constexpr char kEntryKey[] = "entry", kExtentsKey[] = "extents", kVocabularyKey[] = "vocabulary",
-                      kStandardizationKey[] = "standardization", kLengthKey[] = "length", kHeldOutKey[] = "held_out";
+                      kStandardizationKey[] = "standardization", kSourceKey[] = "source", kTargetKey[] = "target", kLengthKey[] = "length", kHeldOutKey[] = "held_out";
 
 // The extent that a text determines: how many different characters it has.
 inline constexpr char kVocabularyExtent[] = "V";
+// Of pairs: tokens of a target that is a sequence, or classes.
+inline constexpr char kTargetExtent[] = "W", kClassesExtent[] = "C";
 
 std::string FormatExtents(const frontend::Extents& extents);
 

@@ -8,12 +8,15 @@
 #include <csignal>
 #include <cstdlib>
 #include <numbers>
+#include <set>
 
 #include "compiler/command/command.h"
 #include "compiler/command/model.h"
 #include "compiler/command/progress.h"
 #include "runtime/batches.h"
 #include "runtime/file.h"
+#include "runtime/pair_data.h"
+#include "runtime/pair_model.h"
 #include "runtime/trainer.h"
 
 namespace recurve::command {
@@ -37,10 +40,13 @@ struct Options {
   TrainOptions train;
 };
 
-// Data ready for batches: one of the two is filled.
+// Data ready for batches: one of the three is filled.
 struct Data {
   std::vector<int32_t> tokens;
   std::vector<double> values;  // [rows, width]
+  PairTexts texts;
+  PairColumn source, target;
+  Pairs training, held_out;  // pairs, in tokens
   size_t rows = 0, training_rows = 0, width = 1;
   bool is_text = false;
   size_t vocabulary = 0;
@@ -69,6 +75,28 @@ std::expected<Data, Error> ReadNumbers(const Options& options, std::map<std::str
   return data;
 }
 
+// Which tokens the target has only the model knows: what it asks for by its extents.
+std::expected<Data, Error> ReadPairData(const Options& options) {
+  auto texts = ReadPairs(options.data);
+  if (!texts) return std::unexpected(texts.error());
+  Data data{.texts = *std::move(texts)};
+  data.rows = data.texts.sources.size();
+  data.source = PairColumn::Of(data.texts.sources, PairColumn::LikelyUnit(data.texts.sources));
+  return data;
+}
+
+void EncodePairs(bool is_class, Data& data, std::map<std::string, std::string>& metadata) {
+  const TokenUnit unit = is_class ? TokenUnit::kWhole : PairColumn::LikelyUnit(data.texts.targets);
+  data.target = PairColumn::Of(data.texts.targets, unit);
+  metadata[kSourceKey] = data.source.Serialize();
+  metadata[kTargetKey] = data.target.Serialize();
+  for (size_t i = 0; i < data.rows; ++i) {
+    Pairs& part = i < data.training_rows ? data.training : data.held_out;
+    part.sources.push_back(data.source.Encode(data.texts.sources[i]));
+    part.targets.push_back(data.target.Encode(data.texts.targets[i]));
+  }
+}
+
 using BatchesOrError = std::expected<std::unique_ptr<Batches>, Error>;
 
 // Batches of rows [from, to).
@@ -95,27 +123,89 @@ std::expected<void, Error> ReadOptimizer(Options& options) {
   return {};
 }
 
+// Trains and reports; a loss of `scale` is one of `unit`.
+int TrainOn(const TrainData& data, Options& options, const Program& program, const frontend::Extents& extents,
+            const char* unit, double scale) {
+  auto parameters = std::make_shared<Parameters>(program);
+  if (auto done = parameters->Initialize(options.train.seed); !done) return Fail(done.error());
+  if (options.threads > 1) {
+    auto team = Team::Start(options.threads);
+    if (!team) return Fail(team.error());
+    options.train.team = *std::move(team);
+  }
+  options.train.metadata[kEntryKey] = options.program.entry;
+  options.train.metadata[kExtentsKey] = FormatExtents(extents);
+  options.train.metadata[kLengthKey] = std::to_string(options.length);
+  options.train.metadata[kHeldOutKey] = fmt::format("{}", options.held_out);
+  Progress progress(unit, scale);
+  options.train.on_step = [&](const StepReport& report) { progress.Show(report); };
+  options.train.on_epoch = [&](const EpochReport& report) { progress.Show(report); };
+  options.train.stop = &stop_requested;
+  std::signal(SIGINT, RequestStop);
+
+  auto result = Train(parameters, data, options.train);
+  if (!result) return Fail(result.error());
+  fmt::print("{} after {} epochs: best {:.4f} {} in epoch {}{}\n", result->was_stopped ? "stopped" : "done",
+             result->epochs, scale * result->best_loss, unit, result->best_epoch,
+             options.train.save.empty() ? "" : fmt::format(", saved in {}", options.train.save));
+  return kFine;
+}
+
+int RunPairs(Options& options, const Program& program, const Data& data, const frontend::Extents& extents) {
+  auto model = PairModel::Of(program);
+  if (!model) return Fail(model.error());
+  if (model->source_classes != data.source.classes() || model->target_classes != data.target.classes()) {
+    return Fail({fmt::format("`{}` has {} tokens of sources and {} of targets, and the model is for {} and {}",
+                             options.data, data.source.classes(), data.target.classes(), model->source_classes,
+                             model->target_classes)});
+  }
+  auto training = PairBatches(*model, data.training, options.batch);
+  if (!training) return Fail(training.error());
+  std::unique_ptr<Batches> held_out;
+  if (!data.held_out.sources.empty()) {
+    auto batches = PairBatches(*model, data.held_out, options.batch);
+    if (!batches) return Fail(batches.error());
+    held_out = *std::move(batches);
+  }
+  return TrainOn({.training = **training, .held_out = held_out.get()}, options, program, extents, "loss", 1);
+}
+
 int Run(Options options) {
   auto extents = ParseExtents(options.program.definitions);
   if (!extents) return Fail(extents.error());
-  const bool is_text = !options.data.ends_with(".csv");
-  auto data = is_text ? ReadText(options, options.train.metadata) : ReadNumbers(options, options.train.metadata);
+  const bool is_pairs = options.data.ends_with(".tsv"), is_text = !is_pairs && !options.data.ends_with(".csv");
+  auto data = is_pairs  ? ReadPairData(options)
+              : is_text ? ReadText(options, options.train.metadata)
+                        : ReadNumbers(options, options.train.metadata);
   if (!data) return Fail(data.error());
   data->training_rows = data->rows - static_cast<size_t>(static_cast<double>(data->rows) * options.held_out);
 
-  if (is_text) {
-    // The text decides how many characters there are, if the model asks by the usual name.
+  if (is_text || is_pairs) {
+    // The data decide how many tokens there are, if the model asks by the usual names.
     auto loaded = LoadProgram(options.program.file);
     if (!loaded) return loaded.error();
-    for (const frontend::Entry& entry : loaded->entries) {
-      const bool asks = std::ranges::find(entry.extents, kVocabularyExtent) != entry.extents.end();
-      if (entry.name == options.program.entry && asks)
-        extents->try_emplace(kVocabularyExtent, static_cast<int64_t>(data->vocabulary));
+    auto define = [&](const char* name, size_t number) {
+      for (const frontend::Entry& entry : loaded->entries) {
+        const bool asks = std::ranges::find(entry.extents, name) != entry.extents.end();
+        if (entry.name != options.program.entry || !asks) continue;
+        extents->try_emplace(name, static_cast<int64_t>(number));
+        return true;
+      }
+      return false;
+    };
+    if (is_text) define(kVocabularyExtent, data->vocabulary);
+    if (is_pairs) {
+      define(kVocabularyExtent, data->source.classes());
+      const std::set<std::string> classes(data->texts.targets.begin(), data->texts.targets.end());
+      const bool is_class = define(kClassesExtent, classes.size());
+      EncodePairs(is_class, *data, options.train.metadata);
+      define(kTargetExtent, data->target.classes());
     }
   }
   if (auto done = ReadOptimizer(options); !done) return Fail(done.error());
   auto program = CompileModel(options.program, *extents, options.compile, {options.length, options.batch});
   if (!program) return program.error();
+  if (is_pairs) return RunPairs(options, *program, *data, *extents);
   auto model = SequenceModel::Of(*program);
   if (!model) return Fail(model.error());
   if (model->is_token != is_text)
@@ -137,43 +227,22 @@ int Run(Options options) {
     held_out = *std::move(batches);
   }
 
-  auto parameters = std::make_shared<Parameters>(*program);
-  if (auto done = parameters->Initialize(options.train.seed); !done) return Fail(done.error());
-  if (options.threads > 1) {
-    auto team = Team::Start(options.threads);
-    if (!team) return Fail(team.error());
-    options.train.team = *std::move(team);
-  }
-  options.train.metadata[kEntryKey] = options.program.entry;
-  options.train.metadata[kExtentsKey] = FormatExtents(*extents);
-  options.train.metadata[kLengthKey] = std::to_string(options.length);
-  options.train.metadata[kHeldOutKey] = fmt::format("{}", options.held_out);
-  Progress progress(is_text ? "bits a character" : "loss", is_text ? std::numbers::log2e : 1);
-  options.train.on_step = [&](const StepReport& report) { progress.Show(report); };
-  options.train.on_epoch = [&](const EpochReport& report) { progress.Show(report); };
-  options.train.stop = &stop_requested;
-  std::signal(SIGINT, RequestStop);
-
-  auto result = Train(parameters, {.training = **training, .held_out = held_out.get()}, options.train);
-  if (!result) return Fail(result.error());
-  fmt::print("{} after {} epochs: best {:.4f} {} in epoch {}{}\n", result->was_stopped ? "stopped" : "done",
-             result->epochs, (is_text ? std::numbers::log2e : 1) * result->best_loss,
-             is_text ? "bits a character" : "loss", result->best_epoch,
-             options.train.save.empty() ? "" : fmt::format(", saved in {}", options.train.save));
-  return kFine;
+  return TrainOn({.training = **training, .held_out = held_out.get()}, options, *program, *extents,
+                 is_text ? "bits a character" : "loss", is_text ? std::numbers::log2e : 1);
 }
 
 }  // namespace
 
 void AddTrain(CLI::App& app, int& exit_code) {
-  auto* verb = app.add_subcommand("train", "train a model on a text or a series of numbers");
+  auto* verb = app.add_subcommand("train", "train a model on a text, a series of numbers or pairs of texts");
   auto options = std::make_shared<Options>();
   OptimizerOptions& optimizer = options->train.optimizer;
   options->compile.optimizer.optimizer = "adam";
   const std::map<std::string, Schedule::Kind> schedules = {
       {"constant", Schedule::Kind::kConstant}, {"step", Schedule::Kind::kStep}, {"cosine", Schedule::Kind::kCosine}};
   AddProgramArguments(*verb, options->program);
-  verb->add_option("--data", options->data, "a text, or a .csv file with a row a time step")->required();
+  verb->add_option("--data", options->data, "a text, a .csv file with a row a time step, or a .tsv file with a pair a line: what is\n"
+                   "read, a tab, what is to be found")->required();
   verb->add_option("--epochs", options->train.epochs, "passes over the data")->capture_default_str();
   verb->add_option("--batch", options->batch, "sequences side by side")->capture_default_str();
   verb->add_option("--length", options->length, "time steps that a gradient goes back")->capture_default_str();
@@ -204,7 +273,9 @@ void AddTrain(CLI::App& app, int& exit_code) {
   verb->add_option("--save", options->train.save, "where the best weights go")->type_name("FILE.safetensors");
   verb->add_flag("--resume", options->train.resume, "go on from the checkpoint beside the saved weights");
   verb->footer(
-      "The extent `V` of a text model is the number of different characters in the text unless -D says otherwise.\n"
+      "The extent `V` of a text model is the number of different characters in the text unless -D says otherwise; of a\n"
+      "model of pairs `V` counts the tokens of the first column, `W` those of the second, where it is a sequence, or `C`\n"
+      "its classes. A column in which there are spaces is one of words, else of characters.\n"
       "Ctrl-C ends training after the current step and keeps the weights.\n"
       "Examples:\n"
       "  recurve train frontend/examples/characters/characters.cell characters -D E=32 -D H=128 --data=book.txt \\\n"
