@@ -293,9 +293,8 @@ Programs Lower(const ir::Graph& graph, const CompileOptions& options, const Afte
     ir::Graph evaluated = InEvaluation(graph);
     programs.evaluate = RunPasses(KeepOutputs(evaluated, evaluated.outputs()));
   }
-  ir::Graph* const planned[] = {&programs.forward, &programs.backward, &programs.inference,
-                                &programs.step,    &programs.reset,    &programs.encode,
-                                &programs.evaluate};
+  ir::Graph* const planned[] = {&programs.forward, &programs.backward, &programs.inference, &programs.step,
+                                &programs.reset,   &programs.encode,   &programs.evaluate};
   std::vector<ir::Graph> graphs;
   for (ir::Graph* graph : planned) graphs.push_back(std::move(*graph));
   ir::Graph pack = ExtractPacked(graphs);

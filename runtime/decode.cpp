@@ -53,7 +53,10 @@ struct Search {
 class Decoder {
  public:
   Decoder(const std::shared_ptr<Parameters>& parameters, PairModel model, const DecodeOptions& options)
-      : parameters_(parameters), model_(std::move(model)), options_(options), random_(options.seed, StreamOf("decode")) {}
+      : parameters_(parameters),
+        model_(std::move(model)),
+        options_(options),
+        random_(options.seed, StreamOf("decode")) {}
 
   using Found = std::expected<std::vector<std::vector<Hypothesis>>, Error>;
 
@@ -71,7 +74,8 @@ class Decoder {
       const auto logs = LogSoftmax(Row(*scores, b));
       std::vector<Hypothesis> classes;
       for (size_t c = 0; c < logs.size(); ++c) classes.push_back({{static_cast<int32_t>(c)}, logs[c]});
-      std::ranges::sort(classes, {}, [](const Hypothesis& one) { return std::pair(-one.log_probability, one.tokens[0]); });
+      std::ranges::sort(classes, {},
+                        [](const Hypothesis& one) { return std::pair(-one.log_probability, one.tokens[0]); });
       found.push_back(std::move(classes));
     }
     return found;

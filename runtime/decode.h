@@ -41,7 +41,8 @@ struct Hypothesis {
 };
 
 // For each source its hypotheses from the likeliest on: up to `beam` sequences that have ended or are `longest` long,
-// or, of a model that finds a class, all classes. Fails if the program is none of pairs (pair_model.h), or lacks entries.
+// or, of a model that finds a class, all classes. Fails if the program is none of pairs (pair_model.h), or lacks
+// entries.
 std::expected<std::vector<std::vector<Hypothesis>>, Error> Decode(const std::shared_ptr<Parameters>& parameters,
                                                                   std::span<const std::vector<int32_t>> sources,
                                                                   const DecodeOptions& options = {});

@@ -40,8 +40,8 @@ std::expected<PairTexts, Error> ReadPairs(const std::string& path) {
     const size_t tab = line.find('\t');
     if (tab == std::string_view::npos || tab == 0 || tab + 1 == line.size() ||
         line.find('\t', tab + 1) != std::string_view::npos) {
-      return std::unexpected(Error{fmt::format("`{}`, line {}: a pair is two texts with one tab between them", path,
-                                               number)});
+      return std::unexpected(
+          Error{fmt::format("`{}`, line {}: a pair is two texts with one tab between them", path, number)});
     }
     pairs.sources.emplace_back(line.substr(0, tab));
     pairs.targets.emplace_back(line.substr(tab + 1));

@@ -1,5 +1,5 @@
-// runtime/pair_data.h: pairs of texts, one to be read and one to be found: a word and its language, a word and how it is
-// spoken, a sentence and its translation.
+// runtime/pair_data.h: pairs of texts, one to be read and one to be found: a word and its language, a word and how it
+// is spoken, a sentence and its translation.
 //
 // A file has a pair a line, with a tab between the two. What a token is differs: a character, a word between spaces, or
 // the whole text, which is then a class.

@@ -116,7 +116,8 @@ std::expected<PairModel, Error> PairModel::Of(const Program& program) {
   if (entry == nullptr) return fail("it has neither an `inference` nor a `forward` entry");
   PairModel model{.states = ProgramStates::Of(program)};
   auto axis = [&](const recurve_slot& slot) -> std::string {
-    return slot.rank == 2 && slot.dims[0] < 0 ? std::string(program.axes()[static_cast<size_t>(-1 - slot.dims[0])]) : "";
+    return slot.rank == 2 && slot.dims[0] < 0 ? std::string(program.axes()[static_cast<size_t>(-1 - slot.dims[0])])
+                                              : "";
   };
   const recurve_entry *encode = program.FindEntry("encode"), *step = program.FindEntry("step");
   for (const recurve_slot& slot : Slots(*entry)) {
@@ -150,11 +151,12 @@ std::expected<PairModel, Error> PairModel::Of(const Program& program) {
   if (!model.previous.empty() && model.target_lengths.empty())
     return fail(fmt::format("`{}` has no lengths; say `over {} by k`", model.previous, model.target_axis));
   if (!model.previous.empty() && (encode == nullptr || step == nullptr))
-    return fail("it has no entries `encode` and `step`, which a decoder has that begins with what was read or looks at it");
+    return fail(
+        "it has no entries `encode` and `step`, which a decoder has that begins with what was read or looks at it");
   for (const recurve_slot& slot : Slots(*entry)) {
     if (slot.kind != RECURVE_SLOT_OUTPUT || slot.is_index || slot.rank == 0 || !model.prediction.empty()) continue;
-    const bool is_state = std::ranges::find(model.states.states, slot.name, &ProgramStates::State::final) !=
-                          model.states.states.end();
+    const bool is_state =
+        std::ranges::find(model.states.states, slot.name, &ProgramStates::State::final) != model.states.states.end();
     const int rank = model.previous.empty() ? 2 : 3;
     const recurve_dim width = slot.dims[slot.rank - 1];
     const bool fits = model.target_classes == 0 ? width > 0 : width == static_cast<recurve_dim>(model.target_classes);

@@ -28,7 +28,7 @@ namespace recurve {
 struct PairModel {
   ProgramStates states;
   std::string source, source_lengths, source_axis;
-  std::string target;                                  // empty: the program has none left
+  std::string target;                                 // empty: the program has none left
   std::string previous, target_lengths, target_axis;  // empty where the target is a class
   std::string prediction;
   size_t source_classes = 0, target_classes = 0;

@@ -1,4 +1,5 @@
-// compiler/command/decode.cpp: `recurve decode`: what a model that was trained on pairs finds, and how often it is right.
+// compiler/command/decode.cpp: `recurve decode`: what a model that was trained on pairs finds, and how often it is
+// right.
 
 #include <fmt/format.h>
 #include <unistd.h>
@@ -148,8 +149,10 @@ void AddDecode(CLI::App& app, int& exit_code) {
   verb->footer(
       "Extents are those of the training unless -D says otherwise.\n"
       "Examples:\n"
-      "  recurve decode frontend/examples/speech/speech.cell speech --weights=speech.safetensors --text=recurve --beam=4\n"
-      "  recurve decode frontend/examples/language/language.cell language --weights=language.safetensors --data=test.tsv");
+      "  recurve decode frontend/examples/speech/speech.cell speech --weights=speech.safetensors --text=recurve "
+      "--beam=4\n"
+      "  recurve decode frontend/examples/language/language.cell language --weights=language.safetensors "
+      "--data=test.tsv");
   verb->callback([options, &exit_code] { exit_code = Run(*options); });
 }
 

@@ -25,7 +25,8 @@ namespace recurve::command {
 
 // Keys of the metadata.
 inline constexpr char kEntryKey[] = "entry", kExtentsKey[] = "extents", kVocabularyKey[] = "vocabulary",
-                      kStandardizationKey[] = "standardization", kSourceKey[] = "source", kTargetKey[] = "target", kLengthKey[] = "length", kHeldOutKey[] = "held_out";
+                      kStandardizationKey[] = "standardization", kSourceKey[] = "source", kTargetKey[] = "target",
+                      kLengthKey[] = "length", kHeldOutKey[] = "held_out";
 
 // The extent that a text determines: how many different characters it has.
 inline constexpr char kVocabularyExtent[] = "V";

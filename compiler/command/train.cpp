@@ -155,9 +155,9 @@ int RunPairs(Options& options, const Program& program, const Data& data, const f
   auto model = PairModel::Of(program);
   if (!model) return Fail(model.error());
   if (model->source_classes != data.source.classes() || model->target_classes != data.target.classes()) {
-    return Fail({fmt::format("`{}` has {} tokens of sources and {} of targets, and the model is for {} and {}",
-                             options.data, data.source.classes(), data.target.classes(), model->source_classes,
-                             model->target_classes)});
+    return Fail(
+        {fmt::format("`{}` has {} tokens of sources and {} of targets, and the model is for {} and {}", options.data,
+                     data.source.classes(), data.target.classes(), model->source_classes, model->target_classes)});
   }
   auto training = PairBatches(*model, data.training, options.batch);
   if (!training) return Fail(training.error());
@@ -241,8 +241,10 @@ void AddTrain(CLI::App& app, int& exit_code) {
   const std::map<std::string, Schedule::Kind> schedules = {
       {"constant", Schedule::Kind::kConstant}, {"step", Schedule::Kind::kStep}, {"cosine", Schedule::Kind::kCosine}};
   AddProgramArguments(*verb, options->program);
-  verb->add_option("--data", options->data, "a text, a .csv file with a row a time step, or a .tsv file with a pair a line: what is\n"
-                   "read, a tab, what is to be found")->required();
+  verb->add_option("--data", options->data,
+                   "a text, a .csv file with a row a time step, or a .tsv file with a pair a line: what is\n"
+                   "read, a tab, what is to be found")
+      ->required();
   verb->add_option("--epochs", options->train.epochs, "passes over the data")->capture_default_str();
   verb->add_option("--batch", options->batch, "sequences side by side")->capture_default_str();
   verb->add_option("--length", options->length, "time steps that a gradient goes back")->capture_default_str();
@@ -273,8 +275,10 @@ void AddTrain(CLI::App& app, int& exit_code) {
   verb->add_option("--save", options->train.save, "where the best weights go")->type_name("FILE.safetensors");
   verb->add_flag("--resume", options->train.resume, "go on from the checkpoint beside the saved weights");
   verb->footer(
-      "The extent `V` of a text model is the number of different characters in the text unless -D says otherwise; of a\n"
-      "model of pairs `V` counts the tokens of the first column, `W` those of the second, where it is a sequence, or `C`\n"
+      "The extent `V` of a text model is the number of different characters in the text unless -D says otherwise; of "
+      "a\n"
+      "model of pairs `V` counts the tokens of the first column, `W` those of the second, where it is a sequence, or "
+      "`C`\n"
       "its classes. A column in which there are spaces is one of words, else of characters.\n"
       "Ctrl-C ends training after the current step and keeps the weights.\n"
       "Examples:\n"

@@ -23,22 +23,26 @@ namespace {
 constexpr const char* kHead =
     "  input source: int[V] over S by n\n  input previous: int[W] over T by k, target: int[W] over T\n"
     "  param letter: [V, H] ~ normal(0, 1), phoneme: [W, H] ~ normal(0, 1), P: [W, H] ~ normal(0, 1), p: [W]\n";
-constexpr const char* kTail =
-    "  logits = P @ written + p\n  output logits\n  loss cross_entropy(logits, target)\n}\n";
+constexpr const char* kTail = "  logits = P @ written + p\n  output logits\n  loss cross_entropy(logits, target)\n}\n";
 
 // Decoders that begin with what was read, look at it, or both.
 const std::map<std::string, std::string> kModels = {
-    {"begins", "  read = scan gru(H=H) over letter[source]\n"
-               "  written = scan gru(H=H) over phoneme[previous] from read.state\n"},
-    {"two_layers", "  a = reverse scan lstm(H=H) over letter[source]\n  b = reverse scan lstm(H=H) over dropout(a, 0.3)\n"
-                   "  c = scan lstm(H=H) over phoneme[previous] from a.state\n"
-                   "  written = scan lstm(H=H) over dropout(c, 0.3) from b.state\n"},
-    {"looks", "  read = scan gru(H=H) over letter[source]\n"
-              "  written = scan looking(H=H) over phoneme[previous], read\n"},
-    {"both", "  read = scan gru(H=H) over letter[source]\n"
-             "  written = scan looking(H=H) over phoneme[previous], read from read.state\n"},
-    {"conditioned", "  read = scan gru(H=H) over letter[source]\n  summary = tanh(mean_over_steps(read))\n"
-                    "  written = scan gru(H=H) over concat(phoneme[previous], summary) from read.state\n"},
+    {"begins",
+     "  read = scan gru(H=H) over letter[source]\n"
+     "  written = scan gru(H=H) over phoneme[previous] from read.state\n"},
+    {"two_layers",
+     "  a = reverse scan lstm(H=H) over letter[source]\n  b = reverse scan lstm(H=H) over dropout(a, 0.3)\n"
+     "  c = scan lstm(H=H) over phoneme[previous] from a.state\n"
+     "  written = scan lstm(H=H) over dropout(c, 0.3) from b.state\n"},
+    {"looks",
+     "  read = scan gru(H=H) over letter[source]\n"
+     "  written = scan looking(H=H) over phoneme[previous], read\n"},
+    {"both",
+     "  read = scan gru(H=H) over letter[source]\n"
+     "  written = scan looking(H=H) over phoneme[previous], read from read.state\n"},
+    {"conditioned",
+     "  read = scan gru(H=H) over letter[source]\n  summary = tanh(mean_over_steps(read))\n"
+     "  written = scan gru(H=H) over concat(phoneme[previous], summary) from read.state\n"},
 };
 
 ir::Graph Model(const std::string& name, int64_t classes = 7) {
@@ -171,7 +175,8 @@ TEST(Decode, AWiderBeamIsNoWorseOnAverage) {
   std::vector<std::vector<int32_t>> sources;
   for (int32_t i = 0; i < 40; ++i) sources.push_back({1 + i % 5, 1 + i / 5 % 5, 1 + i / 7 % 5});
   double greedy = 0, beam = 0;
-  const auto one = Decode(parameters, sources, {.longest = 8}), many = Decode(parameters, sources, {.beam = 5, .longest = 8});
+  const auto one = Decode(parameters, sources, {.longest = 8}),
+             many = Decode(parameters, sources, {.beam = 5, .longest = 8});
   ASSERT_TRUE(one && many);
   for (size_t i = 0; i < sources.size(); ++i) {
     greedy += (*one)[i][0].log_probability;
@@ -212,7 +217,8 @@ TEST(Decode, SaysWhatIsMissing) {
   const ir::Graph siamese = GraphOf(
       "model siamese(H) {\n  input a: int[5] over S by n, b: int[5] over T by k\n  param t: [5, H]\n"
       "  let reader = gru(H=H)\n  x = scan reader over t[a]\n  y = scan reader over t[b]\n"
-      "  output d = norm(x.state.h - y.state.h)\n}\n", "siamese", {{"H", 4}});
+      "  output d = norm(x.state.h - y.state.h)\n}\n",
+      "siamese", {{"H", 4}});
   EXPECT_EQ(Compiled(siamese)->program().FindEntry("step"), nullptr);
   EXPECT_EQ(message(siamese, {}), "cannot run `siamese` over pairs: it reads both `a` and `b`");
 }
@@ -240,12 +246,16 @@ TEST(DecodeCommand, FindsWhatWasLearnt) {
                "  param a: [V, H] ~ normal(0, 0.3), P: [C, H]\n  read = scan gru(H=H) over a[source]\n"
                "  logits = P @ last(read)\n  output logits\n  loss cross_entropy(logits, target)\n}\n");
   auto recurve = [&](const std::string& arguments) { return folder.Run(RECURVE_COMMAND + (" " + arguments)); };
-  recurve("train m.cell writer -D H=32 --data=reversed.tsv --epochs=60 --rate=0.01 --schedule=cosine --held-out=0 --seed=1 --save=writer.safetensors");
+  recurve(
+      "train m.cell writer -D H=32 --data=reversed.tsv --epochs=60 --rate=0.01 --schedule=cosine --held-out=0 --seed=1 "
+      "--save=writer.safetensors");
   EXPECT_EQ(recurve("decode m.cell writer --weights=writer.safetensors --text=abcd --beam=3"), "abcd\tdcba\n");
   const int words = std::stoi(folder.Run("cut -f1 reversed.tsv | sort -u | wc -l"));
   EXPECT_EQ(recurve("decode m.cell writer --weights=writer.safetensors --data=reversed.tsv"),
             fmt::format("{} texts: 0.00 % of tokens wrong, 0.00 % of texts\n", words));
-  recurve("train m.cell teller -D H=16 --data=first.tsv --epochs=15 --rate=0.01 --held-out=0 --seed=1 --save=teller.safetensors");
+  recurve(
+      "train m.cell teller -D H=16 --data=first.tsv --epochs=15 --rate=0.01 --held-out=0 --seed=1 "
+      "--save=teller.safetensors");
   EXPECT_NE(recurve("decode m.cell teller --weights=teller.safetensors --data=first.tsv").find("100.00 % right"),
             std::string::npos);
   EXPECT_NE(recurve("decode m.cell teller --weights=teller.safetensors --text=ba --best=2").find("ba\tbegins with b\t"),
