@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <optional>
 
+#include "compiler/batch_first.h"
 #include "compiler/c_example.h"
 #include "compiler/command/command.h"
 #include "compiler/command/summary_text.h"
@@ -26,7 +27,7 @@ struct Options {
   CompileOptions compile;
   std::string weights;
   bool inference_only = false;
-  bool only_one = false;
+  bool only_one = false, batch_first = false;
   double state_delay = 1;
   bool remarks = false;
 };
@@ -53,7 +54,7 @@ int Run(const Options& options) {
   compile.extents = sized->extents;
   auto delayed = DelayStates(sized->graph, options.state_delay);
   if (!delayed) return Fail(delayed.error());
-  sized->graph = *std::move(delayed);
+  sized->graph = options.batch_first ? BatchFirst(*delayed) : *std::move(delayed);
   compile.memory.sizes = sized->axes;
   auto artifacts =
       CompileToObject(sized->graph, compile,
@@ -135,6 +136,8 @@ void AddCompile(CLI::App& app, int& exit_code) {
   AddOptimizer(*verb, options->compile.optimizer);
   verb->add_option("--weights", options->weights, "trained weights that become part of the object; nothing is trained")
       ->type_name("FILE.safetensors");
+  verb->add_flag("--batch-first", options->batch_first,
+                 "sequences are [B, T, ...] in the arguments, where they are [T, B, ...] unless said");
   verb->add_flag("--one", options->only_one, "only for a batch of one on one thread: the smallest code");
   verb->add_option("--state-delay", options->state_delay,
                    "states come from so many steps ago, fractions interpolated: for a signal whose sample rate is so\n"
