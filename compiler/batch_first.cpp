@@ -12,9 +12,7 @@
 namespace recurve {
 namespace {
 
-bool IsSequence(const ir::Shape& shape) {
-  return shape.size() >= 2 && !shape[0].is_constant() && shape[1].axis == "B";
-}
+bool IsSequence(const ir::Shape& shape) { return shape.size() >= 2 && !shape[0].is_constant() && shape[1].axis == "B"; }
 
 ir::Expr SwapFirstTwo(ir::Expr a) {
   std::vector<int> order(a.shape().size());

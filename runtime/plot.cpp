@@ -77,6 +77,26 @@ std::string Path(const PlotLine& line, const Axis& x, const Axis& y, std::string
                      commands, colour, line.is_dashed ? " stroke-dasharray=\"5 3\"" : "");
 }
 
+// The band of a line, along its lower edge and back along its upper one; where one is not finite it ends and begins
+// anew.
+std::string Band(const PlotLine& line, const Axis& x, const Axis& y, std::string_view colour) {
+  const size_t count = std::min({line.x.size(), line.low.size(), line.high.size()});
+  std::string commands;
+  for (size_t begin = 0; begin < count;) {
+    size_t end = begin;
+    while (end < count && std::isfinite(line.x[end]) && std::isfinite(line.low[end]) && std::isfinite(line.high[end]))
+      ++end;
+    for (size_t i = begin; i < end; ++i)
+      commands += fmt::format("{}{:.1f} {:.1f}", i == begin ? "M" : "L", x.At(line.x[i]), y.At(line.low[i]));
+    for (size_t i = end; i > begin; --i)
+      commands +=
+          fmt::format("L{:.1f} {:.1f}{}", x.At(line.x[i - 1]), y.At(line.high[i - 1]), i == begin + 1 ? "Z" : "");
+    begin = end + 1;
+  }
+  if (commands.empty()) return "";
+  return fmt::format("<path d=\"{}\" fill=\"{}\" fill-opacity=\"0.2\" stroke=\"none\"/>\n", commands, colour);
+}
+
 }  // namespace
 
 std::vector<double> Ticks(double low, double high, int count) {
@@ -99,6 +119,9 @@ std::string Draw(const Plot& plot) {
       if (!std::isfinite(line.x[i]) || !std::isfinite(line.y[i])) continue;
       x_range.Add(line.x[i]);
       y_range.Add(line.y[i]);
+      for (const std::vector<double>* edge : {&line.low, &line.high}) {
+        if (i < edge->size() && std::isfinite((*edge)[i])) y_range.Add((*edge)[i]);
+      }
     }
   }
   const double right = std::max(plot.width - kRight, kLeft + 1), bottom = std::max(plot.height - kBottom, kTop + 1);
@@ -129,6 +152,7 @@ std::string Draw(const Plot& plot) {
     svg += Text(x.At(tick), bottom + 19, "text-anchor=\"middle\"", fmt::format("{:g}", tick));
   }
   svg += Segment(kLeft, bottom, right, bottom, "stroke=\"#80868f\"");
+  for (size_t i = 0; i < plot.lines.size(); ++i) svg += Band(plot.lines[i], x, y, kColours[i % kColours.size()]);
   for (size_t i = 0; i < plot.lines.size(); ++i) svg += Path(plot.lines[i], x, y, kColours[i % kColours.size()]);
 
   svg += Text(kLeft, 24, "font-size=\"16\" font-weight=\"bold\"", plot.title);

@@ -18,6 +18,7 @@ struct PlotLine {
   std::string name;
   std::vector<double> x, y;  // equally many; where one is not finite the line is interrupted
   bool is_dashed = false;
+  std::vector<double> low, high;  // a band around the line, as many numbers again; or none
 };
 
 struct Plot {

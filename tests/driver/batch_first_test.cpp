@@ -76,7 +76,8 @@ TEST(BatchFirst, IsTheSameElsewhere) {
       for (const auto& [name, expected] : Results(graph, steps, batch)) {
         const std::vector<double>& seen = results.at(name);
         ASSERT_EQ(seen.size(), expected.size());
-        // Sums over steps and rows, of which gradients are made, are taken in the order of memory: HasGradients has them.
+        // Sums over steps and rows, of which gradients are made, are taken in the order of memory: HasGradients has
+        // them.
         if (!name.ends_with("_adj")) EXPECT_EQ(seen, expected) << name << " " << steps << " " << batch;
         for (size_t i = 0; i < seen.size(); ++i) EXPECT_NEAR(seen[i], expected[i], 1e-5) << name;
       }

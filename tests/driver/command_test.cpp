@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cmath>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -103,7 +104,7 @@ TEST(CommandGolden, PrintsWhatTheFilesSay) {
 
 TEST(CommandHelp, EveryVerbHasExamples) {
   for (const std::string verb :
-       {"check", "show", "gradcheck", "info", "compile", "train", "sample", "forecast", "flow", "import"}) {
+       {"check", "show", "gradcheck", "info", "compile", "train", "sample", "forecast", "decode", "flow", "import"}) {
     const Outcome outcome = Recurve(verb + " --help");
     EXPECT_EQ(outcome.exit_code, 0) << verb;
     EXPECT_NE(outcome.output.find("Examples:\n  recurve " + verb), std::string::npos) << outcome.output;
@@ -213,6 +214,46 @@ TEST_F(Command, ASeriesIsForecastBesideBaselines) {
   // A title, 61 held-out years and 5 ahead.
   const std::string table = Read(File("table.csv"));
   EXPECT_EQ(std::count(table.begin(), table.end(), '\n'), 1 + 61 + 5);
+}
+
+// Several trainings are one forecast with a band, and errors are told for each number of steps ahead.
+TEST_F(Command, SeveralTrainingsAreOneForecastWithABand) {
+  const std::string model = "frontend/examples/sunspots/sunspots.cell sunspots";
+  const std::string data = "--data=frontend/examples/sunspots/sunspots.csv";
+  for (int seed : {1, 2, 3})
+    ASSERT_EQ(Recurve(fmt::format("train {} -D H=4 {} --held-out=0.2 --length=20 --epochs=2 --seed={} --save={}", model,
+                                  data, seed, File(fmt::format("{}.safetensors", seed))))
+                  .exit_code,
+              0);
+  auto table = [&](const std::string& weights, const std::string& more) {
+    const Outcome outcome = Recurve(fmt::format("forecast {} {} --weights={} --output={} --svg={} {}", model, data,
+                                                weights, File("table.csv"), File("plot.svg"), more));
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.output;
+    std::istringstream lines(Read(File("table.csv")));
+    std::vector<double> column;
+    for (std::string line; std::getline(lines, line);) {
+      std::istringstream fields(line);
+      std::string field;
+      for (int i = 0; i < 3; ++i) std::getline(fields, field, ',');
+      if (field != "model") column.push_back(std::stod(field));
+    }
+    return std::pair(column, outcome.output);
+  };
+  std::vector<double> mean;
+  for (int seed : {1, 2, 3}) {
+    const auto [column, text] = table(File(fmt::format("{}.safetensors", seed)), "--steps=4");
+    mean.resize(column.size());
+    for (size_t i = 0; i < column.size(); ++i) mean[i] += column[i] / 3;
+    EXPECT_EQ(Read(File("plot.svg")).find("fill-opacity"), std::string::npos);
+  }
+  const auto [column, text] =
+      table(fmt::format("{},{},{}", File("1.safetensors"), File("2.safetensors"), File("3.safetensors")),
+            "--steps=4 --ahead=3");
+  ASSERT_EQ(column.size(), mean.size());
+  for (size_t i = 0; i < mean.size(); ++i) EXPECT_NEAR(column[i], mean[i], 1e-3 * (1 + std::abs(mean[i])));
+  EXPECT_TRUE(Read(File("table.csv")).starts_with("year,observed,model,persistence,linear,deviation\n"));
+  EXPECT_NE(Read(File("plot.svg")).find("fill-opacity"), std::string::npos);
+  for (const char* row : {"steps ahead", "\n1 ", "\n2 ", "\n3 "}) EXPECT_NE(text.find(row), std::string::npos) << text;
 }
 
 class LibraryCell : public testing::TestWithParam<std::string> {};
