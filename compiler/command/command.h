@@ -34,6 +34,7 @@ enum ExitCode : int {
 void AddCheck(CLI::App& app, int& exit_code);
 void AddShow(CLI::App& app, int& exit_code);
 void AddGradcheck(CLI::App& app, int& exit_code);
+void AddExport(CLI::App& app, int& exit_code);
 void AddFlow(CLI::App& app, int& exit_code);
 void AddInfo(CLI::App& app, int& exit_code);
 void AddCompile(CLI::App& app, int& exit_code);

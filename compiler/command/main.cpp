@@ -27,6 +27,7 @@ int main(int argc, char** argv) {
   AddDecode(app, exit_code);
   AddForecast(app, exit_code);
   AddImport(app, exit_code);
+  AddExport(app, exit_code);
   AddCache(app, exit_code);
 
   // CLI11 reports through exceptions; they end here, where help is fine and everything else is wrong usage.

@@ -30,6 +30,17 @@ std::expected<Program, int> CompileModel(const ProgramArguments& arguments, cons
   return *std::move(program);
 }
 
+std::expected<frontend::Extents, int> ExtentsOfTraining(const ProgramArguments& arguments, const WeightFile& weights) {
+  // Those of the metadata first, so that the person's own replace them.
+  std::vector<std::string> definitions;
+  std::istringstream stored{std::string(weights.Metadata(kExtentsKey))};
+  for (std::string definition; stored >> definition;) definitions.push_back(definition);
+  definitions.insert(definitions.end(), arguments.definitions.begin(), arguments.definitions.end());
+  auto extents = ParseExtents(definitions);
+  if (!extents) return std::unexpected(Fail(extents.error()));
+  return *std::move(extents);
+}
+
 double TrainedModel::Number(const std::string& key, double otherwise) const {
   const std::string text(weights.Metadata(key));
   return text.empty() ? otherwise : std::strtod(text.c_str(), nullptr);
@@ -39,14 +50,8 @@ std::expected<TrainedModel, int> LoadTrainedModel(const ProgramArguments& argume
                                                   Storage store) {
   auto file = ReadWeights(weights);
   if (!file) return std::unexpected(Fail(file.error()));
-  // Those of the metadata first, so that the person's own replace them.
-  std::vector<std::string> definitions;
-  std::istringstream stored{std::string(file->Metadata(kExtentsKey))};
-  for (std::string definition; stored >> definition;) definitions.push_back(definition);
-  definitions.insert(definitions.end(), arguments.definitions.begin(), arguments.definitions.end());
-  auto extents = ParseExtents(definitions);
-  if (!extents) return std::unexpected(Fail(extents.error()));
-
+  auto extents = ExtentsOfTraining(arguments, *file);
+  if (!extents) return std::unexpected(extents.error());
   auto program = CompileModel(arguments, *extents, {.store = store, .gradients = false});
   if (!program) return std::unexpected(program.error());
   auto parameters = std::make_shared<Parameters>(*std::move(program));

@@ -43,6 +43,9 @@ struct TrainingSizes {
 std::expected<Program, int> CompileModel(const ProgramArguments& arguments, const frontend::Extents& extents,
                                          CompileOptions options, TrainingSizes sizes = {});
 
+// The numbers that weights were trained with; those of the command line replace them.
+std::expected<frontend::Extents, int> ExtentsOfTraining(const ProgramArguments& arguments, const WeightFile& weights);
+
 struct TrainedModel {
   std::shared_ptr<Parameters> parameters;
   WeightFile weights;
