@@ -4,6 +4,7 @@
 
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "compiler/graph_util.h"
@@ -50,6 +51,55 @@ std::vector<Beginning> BeginningsOf(const Graph& graph, std::string_view time) {
     beginnings.push_back({output.name.substr(0, output.name.size() - 1), node.args[0], carry, scan.args[carry]});
   }
   return beginnings;
+}
+
+// Whether somebody asks for the numbers of steps, and not whether a sequence is at its end, which has a rule of its own:
+// in `step` a length is 1 or 0.
+bool IsMask(const Graph& graph, NodeId reader) {
+  if (graph[reader].op != Op::kLess) return false;
+  const NodeId limit = graph[reader].args[1];
+  const std::vector<bool> needed = NeededBy(graph, std::span(&limit, 1));
+  for (NodeId id : graph.inputs()) {
+    if (needed[id] && graph[id].As<ir::InputAttr>().classes == ir::kAnyIndex) return true;
+  }
+  return false;
+}
+
+// A program whose steps along `time` are counted by a state `steps`, if anybody asks for their numbers.
+Graph WithStepsCounted(const Graph& graph, std::string_view time) {
+  auto counts = [&](NodeId id) {
+    return graph[id].op == Op::kIota && graph.type(id).shape.size() == 1 && graph.type(id).shape[0].axis == time;
+  };
+  // Numbers, and what repeats them along other axes, for anything but masks.
+  std::vector<bool> wanted(graph.size()), is_number(graph.size());
+  bool is_wanted = false;
+  for (NodeId id = 0; id < graph.size(); ++id) {
+    is_number[id] = counts(id) || (graph[id].op == Op::kBroadcast && is_number[graph[id].args[0]]);
+    if (is_number[id]) continue;
+    for (NodeId arg : graph[id].args) {
+      if (is_number[arg] && !IsMask(graph, id)) is_wanted = wanted[id] = true;
+    }
+  }
+  if (!is_wanted) return graph;
+  Graph to;
+  to.name = graph.name;
+  const ir::Expr before = to.AddInput("steps0", Role::kState, {});
+  NodeMap map = EmptyMap(graph), counted = EmptyMap(graph);
+  for (NodeId id = 0; id < graph.size(); ++id) {
+    Node node = graph[id];
+    for (NodeId& arg : node.args) arg = wanted[id] && is_number[arg] ? counted[arg] : map[arg];
+    map[id] = to.Add(std::move(node));
+    if (counts(id)) {
+      counted[id] = (to.At(map[id]) + ir::BroadcastTo(before, graph.type(id).shape, {})).id();
+    } else if (is_number[id]) {
+      Node repeated = graph[id];
+      repeated.args = {counted[graph[id].args[0]]};
+      counted[id] = to.Add(std::move(repeated));
+    }
+  }
+  CopyOutputs(graph, map, to);
+  to.AddOutput("stepsT", before + ir::Extent(to, ir::Dim(std::string(time))));
+  return to;
 }
 
 Graph WithInputsFor(const std::vector<Beginning>& beginnings, const Graph& graph) {
@@ -209,13 +259,17 @@ StreamingPrograms StreamingOf(const ir::Graph& inference) {
   std::vector<std::string> axes = ir::SymbolicAxes(inference);
   std::erase(axes, "B");
   if (axes.size() == 2) {
-    Decoding first(inference, axes[0], axes[1]), second(inference, axes[1], axes[0]);
-    if (first.IsPossible() == second.IsPossible()) return {};
-    return first.IsPossible() ? first.Run() : second.Run();
+    const bool first = Decoding(inference, axes[0], axes[1]).IsPossible(),
+               second = Decoding(inference, axes[1], axes[0]).IsPossible();
+    if (first == second) return {};
+    if (second) std::swap(axes[0], axes[1]);
+    const Graph counted = WithStepsCounted(inference, axes[0]);
+    return Decoding(counted, axes[0], axes[1]).Run();
   }
   if (axes.size() != 1) return {};
-  const std::vector<Beginning> beginnings = BeginningsOf(inference, axes[0]);
-  return {Unroll(WithInputsFor(beginnings, inference), axes[0], 1), ResetOf(beginnings, inference), {}};
+  const Graph counted = WithStepsCounted(inference, axes[0]);
+  const std::vector<Beginning> beginnings = BeginningsOf(counted, axes[0]);
+  return {Unroll(WithInputsFor(beginnings, counted), axes[0], 1), ResetOf(beginnings, counted), {}};
 }
 
 }  // namespace recurve

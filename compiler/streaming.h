@@ -3,6 +3,8 @@
 // A program of two time axes, one of which goes by steps, first reads the other whole: `encode` computes all that the
 // steps want of it, the states that they begin with and what they look at.
 //
+// The number of a step is a state too, `steps`, a number that all rows share, if the program asks for it.
+//
 // A state that a cell gives a beginning of its own is no argument of a program over whole sequences. A program for one
 // step must be told it in every step, and somebody must know where it begins: that is `reset`, a program of its own.
 

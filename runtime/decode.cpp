@@ -189,6 +189,7 @@ class Decoder {
       if (slot->kind != RECURVE_SLOT_STATE && !WritesState(slot->name)) continue;
       const auto values = stream.Get(slot->name);
       if (!values) return std::unexpected(values.error());
+      if (values->size() < from.size()) continue;  // the number of the step, which all rows share
       const size_t width = values->size() / from.size();
       std::vector<double> moved(values->size());
       for (size_t row = 0; row < from.size(); ++row) {

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <sstream>
 
 #include "compiler/compile.h"
 #include "runtime/pair_model.h"
@@ -16,6 +17,7 @@
 #include "runtime/session.h"
 #include "tests/support/commands.h"
 #include "tests/support/graph_of.h"
+#include "tests/support/random_cell.h"
 
 namespace recurve {
 namespace {
@@ -109,6 +111,81 @@ TEST_P(Decoders, EncodedAndInStepsHaveTheBitsOfTheWholeProgram) {
       ASSERT_TRUE(stream.Step());
       const std::vector<double> scores = *stream.Get("logits");
       EXPECT_EQ(std::vector<double>(scores.begin() + 7, scores.end()), expected[t]) << "step " << t;
+    }
+  }
+}
+
+// A random cell reads one sequence, and goes on from there along another.
+std::string ReadsAndGoesOn(const RandomCell& cell) {
+  std::string extents, uses, declared, over[2], targets[2];
+  for (const auto& [name, number] : cell.extents) {
+    extents += (extents.empty() ? "" : ", ") + name;
+    uses += fmt::format("{}{}={}", uses.empty() ? "" : ", ", name, name);
+  }
+  std::istringstream lines(cell.source);
+  int outputs = 0;
+  for (std::string line; std::getline(lines, line);) {
+    if (line.starts_with("  input ")) {
+      const size_t colon = line.find(':');
+      const std::string name = line.substr(8, colon - 8), shape = line.substr(colon + 2);
+      declared += fmt::format("  input r_{0}: {1} over S, w_{0}: {1} over T\n", name, shape);
+      for (int side = 0; side < 2; ++side)
+        over[side] += fmt::format("{}{}_{}", over[side].empty() ? "" : ", ", side == 0 ? "r" : "w", name);
+    }
+    if (!line.starts_with("  output ")) continue;
+    for (int side = 0; side < 2; ++side)
+      targets[side] += fmt::format("{}{}{}", outputs == 0 ? "" : ", ", side == 0 ? "read" : "written", outputs);
+    ++outputs;
+  }
+  return fmt::format(
+      "{}\nmodel m({}) {{\n{}  let c = random({})\n  {} = scan c over {}\n  {} = scan c over {} from read0.state\n"
+      "  output {}\n}}\n",
+      cell.source, extents, declared, uses, targets[0], over[0], targets[1], over[1], targets[1]);
+}
+
+TEST(RandomCells, EncodedAndInStepsHaveTheBitsOfTheWholeProgram) {
+  constexpr size_t kRead = 4, kWritten = 3, kBatch = 2;
+  for (uint64_t seed = 1; seed <= 16; ++seed) {
+    const RandomCell cell = MakeRandomCell(seed);
+    const std::string source = ReadsAndGoesOn(cell);
+    SCOPED_TRACE(fmt::format("seed {}\n{}", seed, source));
+    const auto parameters = Compiled(GraphOf(source, "m", cell.extents));
+    ASSERT_NE(parameters->program().FindEntry("encode"), nullptr);
+    Session session(parameters);
+    ASSERT_TRUE(session.SetExtent("S", kRead) && session.SetExtent("T", kWritten) && session.SetExtent("B", kBatch));
+    std::map<std::string, std::vector<double>> inputs;
+    for (const recurve_slot* slot : session.tensors()) {
+      if (slot->kind != RECURVE_SLOT_INPUT) continue;
+      std::vector<double>& values = inputs[slot->name] = *session.Get(slot->name);
+      for (size_t i = 0; i < values.size(); ++i)
+        values[i] = slot->is_index ? 1 : std::sin(static_cast<double>(i * 3 + std::string_view(slot->name).size()));
+      ASSERT_TRUE(session.Set(slot->name, values));
+    }
+    ASSERT_TRUE(session.Inference());
+    Stream stream(parameters, kBatch);
+    ASSERT_TRUE(stream.SetExtent("S", kRead));
+    for (const auto& [name, values] : inputs) {
+      if (!name.starts_with("w_") && stream.FindTensor(name) != nullptr) ASSERT_TRUE(stream.Set(name, values));
+    }
+    ASSERT_TRUE(stream.Encode());
+    for (size_t t = 0; t < kWritten; ++t) {
+      for (const auto& [name, values] : inputs) {
+        if (!name.starts_with("w_") || stream.FindTensor(name) == nullptr) continue;
+        const size_t width = values.size() / kWritten;
+        ASSERT_TRUE(stream.Set(name, std::span(values).subspan(t * width, width)));
+      }
+      ASSERT_TRUE(stream.Step());
+      for (const recurve_slot* slot : stream.tensors()) {
+        if (!std::string_view(slot->name).starts_with("written") || std::string_view(slot->name).contains('.')) continue;
+        const std::vector<double> all = *session.Get(slot->name), row = *stream.Get(slot->name);
+        const auto begin = all.begin() + static_cast<long>(t * row.size());
+        // A linear recurrence takes several steps at a time in a whole sequence, and rounds otherwise.
+        const bool is_linear = seed == 6;
+        for (size_t i = 0; i < row.size(); ++i) {
+          if (is_linear) EXPECT_NEAR(row[i], begin[static_cast<long>(i)], 1e-6) << slot->name << " " << t;
+          if (!is_linear) EXPECT_EQ(row[i], begin[static_cast<long>(i)]) << slot->name << " " << t;
+        }
+      }
     }
   }
 }
@@ -221,6 +298,31 @@ TEST(Decode, SaysWhatIsMissing) {
       "siamese", {{"H", 4}});
   EXPECT_EQ(Compiled(siamese)->program().FindEntry("step"), nullptr);
   EXPECT_EQ(message(siamese, {}), "cannot run `siamese` over pairs: it reads both `a` and `b`");
+}
+
+// Steps know their numbers, from the beginning and after a reset.
+TEST(Stream, CountsItsSteps) {
+  const ir::Graph graph = GraphOf(
+      "cell clock(I, H) {\n  input x: [I]\n  state h: [H]\n  param W: [H, I], U: [H, H]\n"
+      "  h' = tanh(W @ x + U @ h + 0.1 * step(x))\n  output h'\n}\n"
+      "model m(H) {\n  input x: [2] over T by n\n  y = scan clock(H=H) over x\n  output y + step(x)\n}\n", "m", {{"H", 3}});
+  const auto parameters = Compiled(graph);
+  Session session(parameters);
+  const std::vector<double> x = {1, 2, 0.5, -1, 2, 2, 0.1, 3};
+  ASSERT_TRUE(session.SetExtent("T", 4) && session.Set("x", x) && session.Set("n", std::vector<double>{4}));
+  ASSERT_TRUE(session.Inference());
+  Stream stream(parameters);
+  for (int round = 0; round < 2; ++round) {
+    for (size_t t = 0; t < 4; ++t) {
+      ASSERT_TRUE(stream.Set("x", std::span(x).subspan(2 * t, 2)) && stream.Set("n", std::vector<double>{1}) && stream.Step());
+      for (const recurve_slot* slot : stream.tensors()) {
+        if (slot->kind != RECURVE_SLOT_OUTPUT) continue;
+        const std::vector<double> all = *session.Get(slot->name), row = *stream.Get(slot->name);
+        for (size_t i = 0; i < row.size(); ++i) EXPECT_EQ(row[i], all[t * row.size() + i]) << slot->name << " " << t;
+      }
+    }
+    ASSERT_TRUE(stream.Reset());
+  }
 }
 
 // The command line: a model learns to write words backwards, and another one which letter they begin with.

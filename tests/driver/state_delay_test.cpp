@@ -13,6 +13,7 @@
 #include "ir/verifier.h"
 #include "runtime/session.h"
 #include "tests/support/graph_of.h"
+#include "tests/support/random_cell.h"
 
 namespace recurve {
 namespace {
@@ -116,6 +117,22 @@ TEST(StateDelay, HasGradients) {
       EXPECT_TRUE(report->passed()) << name << " " << steps << "\n" << PrintReport(*report);
     }
   }
+}
+
+// The same of cells that nobody wrote.
+TEST(StateDelay, OfRandomCellsHasGradients) {
+  int tried = 0;
+  for (uint64_t seed = 1; seed <= 24; ++seed) {
+    const RandomCell cell = MakeRandomCell(seed);
+    auto delayed = DelayStates(GraphOf(cell.source, "random", cell.extents), 1.4);
+    if (!delayed || cell.stops_gradients) continue;  // a step that selects a state has none
+    EXPECT_EQ(ir::Verify(*delayed), "");
+    auto report = Gradcheck(*delayed, {.sizes = {{"T", 4}, {"B", 2}}, .seed = seed, .precision = Precision::kF64});
+    ASSERT_TRUE(report) << report.error().message;
+    EXPECT_TRUE(report->passed()) << "seed " << seed << "\n" << cell.source << PrintReport(*report);
+    ++tried;
+  }
+  EXPECT_GE(tried, 10);
 }
 
 // A step at a time gives the bits of the whole sequence.

@@ -27,7 +27,8 @@ struct Family {
 
 const char* const kX86Comparison = R"(\bv?u?comis[sd]\b)";
 const char* const kX86Branch = R"(^\s*j(?!mp)\w+)";
-const char* const kArmComparison = R"(\b(vcmpe?\.f\d+|vmrs)\b)";
+// Vectors' comparisons set a mask of lanes and no flags.
+const char* const kArmComparison = R"(\b(vcmpe?\.f\d+\s+[sd]\d|vmrs\s+APSR))";
 const char* const kArmBranch = R"(^\s*b(eq|ne|gt|lt|ge|le|mi|pl|hi|ls|vs|vc|hs|lo)(\.w)?\s)";
 const char* const kRiscvComparison = R"(\bf(lt|le|eq)\.[sd]\b)";
 const char* const kRiscvBranch = R"(^\s*b(eqz|nez|eq|ne)\b)";
@@ -85,6 +86,7 @@ INSTANTIATE_TEST_SUITE_P(Targets, ConstantTime, testing::ValuesIn(kFamilies),
 TEST(BranchesOnReals, AreSeen) {
   EXPECT_EQ(BranchesOnReals("\tucomiss\t%xmm0, %xmm1\n\tja\t.LBB0_1\n", kFamilies[0]).size(), 1u);
   EXPECT_EQ(BranchesOnReals("\tucomiss\t%xmm0, %xmm1\n\tseta\t%al\n\tjmp\t.LBB0_1\n", kFamilies[0]).size(), 0u);
+  EXPECT_EQ(BranchesOnReals("\tvcmp.f32\ts0, s2\n\tvmrs\tAPSR_nzcv, fpscr\n\tbgt\t.LBB0_1\n", kFamilies[3]).size(), 1u);
   EXPECT_EQ(BranchesOnReals("\tfeq.s\ta5, ft3, ft3\n.LBB1:\n\tbnez\ta5, .LBB1_12\n", kFamilies[5]).size(), 1u);
 }
 
