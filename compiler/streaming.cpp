@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "compiler/graph_util.h"
+#include "compiler/unit_axis.h"
 #include "compiler/unroll.h"
 #include "ir/builder.h"
 
@@ -53,8 +54,8 @@ std::vector<Beginning> BeginningsOf(const Graph& graph, std::string_view time) {
   return beginnings;
 }
 
-// Whether somebody asks for the numbers of steps, and not whether a sequence is at its end, which has a rule of its own:
-// in `step` a length is 1 or 0.
+// Whether somebody asks for the numbers of steps, and not whether a sequence is at its end, which has a rule of its
+// own: in `step` a length is 1 or 0.
 bool IsMask(const Graph& graph, NodeId reader) {
   if (graph[reader].op != Op::kLess) return false;
   const NodeId limit = graph[reader].args[1];
@@ -206,7 +207,7 @@ class Decoding {
       if (input.role == Role::kState && programs.encode.FindOutput(name) < 0)
         programs.encode.AddOutput(name, ir::Constant(programs.encode, step.type(id).shape, 0).id());
     }
-    programs.step = Unroll(step, time_, 1);
+    programs.step = DropUnitAxes(Unroll(step, time_, 1));
     return programs;
   }
 
@@ -269,7 +270,8 @@ StreamingPrograms StreamingOf(const ir::Graph& inference) {
   if (axes.size() != 1) return {};
   const Graph counted = WithStepsCounted(inference, axes[0]);
   const std::vector<Beginning> beginnings = BeginningsOf(counted, axes[0]);
-  return {Unroll(WithInputsFor(beginnings, counted), axes[0], 1), ResetOf(beginnings, counted), {}};
+  const Graph step = Unroll(WithInputsFor(beginnings, counted), axes[0], 1);
+  return {DropUnitAxes(step), ResetOf(beginnings, counted), {}};
 }
 
 }  // namespace recurve

@@ -70,7 +70,8 @@ void AddExport(CLI::App& app, int& exit_code) {
   verb->add_option("--rename", options->renames, "another parameter's name in PyTorch; may come several times")
       ->type_name("OLD=NEW");
   verb->footer(
-      "A scan is exported as the nn.LSTM, nn.GRU or nn.RNN whose step it computes, whatever its cell is called; that is\n"
+      "A scan is exported as the nn.LSTM, nn.GRU or nn.RNN whose step it computes, whatever its cell is called; that "
+      "is\n"
       "tried with random numbers. Extents are those of the training unless -D says otherwise.\n"
       "Examples:\n"
       "  recurve export out/lstm.cell lstm --weights=out/lstm.safetensors -o state.safetensors\n"

@@ -22,11 +22,13 @@ using ir::Op;
 using ir::Tensor;
 using Tensors = std::map<std::string, Tensor>;
 
-constexpr int64_t kRows = 2;             // of the batch in which a step is tried
-constexpr double kAgreement = 1e-12;     // both are computed in double, by some tens of operations
+constexpr int64_t kRows = 2;          // of the batch in which a step is tried
+constexpr double kAgreement = 1e-12;  // both are computed in double, by some tens of operations
 enum class Module { kLstm, kGru, kTanhRnn, kReluRnn };
-constexpr std::pair<Module, const char*> kModules[] = {
-    {Module::kLstm, "nn.LSTM"}, {Module::kGru, "nn.GRU"}, {Module::kTanhRnn, "nn.RNN"}, {Module::kReluRnn, "nn.RNN with relu"}};
+constexpr std::pair<Module, const char*> kModules[] = {{Module::kLstm, "nn.LSTM"},
+                                                       {Module::kGru, "nn.GRU"},
+                                                       {Module::kTanhRnn, "nn.RNN"},
+                                                       {Module::kReluRnn, "nn.RNN with relu"}};
 
 double Sigmoid(double x) { return 1 / (1 + std::exp(-x)); }
 
@@ -115,7 +117,8 @@ class Exporter {
       if (auto done = AddDirection(scan, prefix + ".", "_l0"); !done) return std::unexpected(done.error());
     }
     for (const auto& [from, to] : options_.rename) {
-      if (model_.FindInput(from) < 0 || used_.contains(from)) return Fail(fmt::format("there is no other parameter `{}` to rename", from));
+      if (model_.FindInput(from) < 0 || used_.contains(from))
+        return Fail(fmt::format("there is no other parameter `{}` to rename", from));
     }
     for (NodeId id : model_.inputs()) {
       const auto& input = model_[id].As<ir::InputAttr>();

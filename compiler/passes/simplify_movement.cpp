@@ -77,64 +77,6 @@ Expr JoinParts(Graph& graph, Expr a, Expr b, int axis) {
   return Slice(graph.At(first.args[0]), axis, from.start, shape[axis].extent);
 }
 
-// The axis of size 1 that a reshape drops, or -1 if it does anything else.
-int DroppedAxis(const ir::Shape& before, const ir::Shape& after) {
-  if (before.size() != after.size() + 1) return -1;
-  for (size_t axis = 0; axis < before.size(); ++axis) {
-    ir::Shape rest = before;
-    rest.erase(rest.begin() + static_cast<ptrdiff_t>(axis));
-    if (before[axis] == ir::Dim(1) && rest == after) return static_cast<int>(axis);
-  }
-  return -1;
-}
-
-Expr Drop(Expr a, int axis) {
-  ir::Shape shape = a.shape();
-  shape.erase(shape.begin() + axis);
-  return Reshape(a, std::move(shape));
-}
-
-// An axis of size 1 that somebody drops need not be there in what is computed before: one step of a sequence is a value
-// like those of a scan's body, with which it can share a kernel.
-Expr DropAxisBefore(const Site& site) {
-  const Node maker = site.maker(0);
-  const int dropped = DroppedAxis(maker.type.shape, site.node.type.shape);
-  if (dropped < 0 || !site.sole_reader[0]) return {};
-  auto arg = [&](size_t i) { return site.graph.At(maker.args[i]); };
-  if (ir::IsElementwise(maker.op)) {
-    std::vector<Expr> args;
-    for (size_t i = 0; i < maker.args.size(); ++i) args.push_back(Drop(arg(i), dropped));
-    return ir::Elementwise(maker.op, args);
-  }
-  if (maker.op == Op::kReal) return ir::Real(Drop(arg(0), dropped));
-  if (maker.op == Op::kGather && dropped < arg(1).type().rank()) return ir::Gather(arg(0), Drop(arg(1), dropped));
-  if (maker.op == Op::kBroadcast) {
-    Expr operand = arg(0);
-    std::vector<int> axes;
-    for (size_t i = 0; i < AxesOf(maker).size(); ++i) {
-      const int axis = AxesOf(maker)[i];
-      if (axis == dropped) operand = Drop(operand, static_cast<int>(i));
-      if (axis != dropped) axes.push_back(axis > dropped ? axis - 1 : axis);
-    }
-    return BroadcastIfNeeded(operand, site.node.type.shape, std::move(axes));
-  }
-  if (maker.op == Op::kContract) {
-    auto labels = maker.As<ir::ContractAttr>();
-    const char letter = labels.out[static_cast<size_t>(dropped)];
-    Expr operands[] = {arg(0), arg(1)};
-    std::string* letters[] = {&labels.lhs, &labels.rhs};
-    for (int side = 0; side < 2; ++side) {
-      const size_t axis = letters[side]->find(letter);
-      if (axis == std::string::npos) continue;
-      operands[side] = Drop(operands[side], static_cast<int>(axis));
-      letters[side]->erase(axis, 1);
-    }
-    labels.out.erase(static_cast<size_t>(dropped), 1);
-    return Contract(operands[0], operands[1], labels);
-  }
-  return {};
-}
-
 }  // namespace
 
 Expr SimplifyBroadcast(const Site& site) {
@@ -152,7 +94,7 @@ Expr SimplifyReshape(const Site& site) {
   if (Expr constant = MoveConstant(site)) return constant;
   const Node& maker = site.maker(0);
   if (maker.type == site.node.type) return site.arg(0);
-  if (maker.op != Op::kReshape) return DropAxisBefore(site);
+  if (maker.op != Op::kReshape) return {};
   return Reshape(site.graph.At(maker.args[0]), site.node.type.shape);
 }
 

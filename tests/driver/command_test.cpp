@@ -103,8 +103,8 @@ TEST(CommandGolden, PrintsWhatTheFilesSay) {
 }
 
 TEST(CommandHelp, EveryVerbHasExamples) {
-  for (const std::string verb :
-       {"check", "show", "gradcheck", "info", "compile", "train", "sample", "forecast", "decode", "flow", "import", "export"}) {
+  for (const std::string verb : {"check", "show", "gradcheck", "info", "compile", "train", "sample", "forecast",
+                                 "decode", "flow", "import", "export"}) {
     const Outcome outcome = Recurve(verb + " --help");
     EXPECT_EQ(outcome.exit_code, 0) << verb;
     EXPECT_NE(outcome.output.find("Examples:\n  recurve " + verb), std::string::npos) << outcome.output;

@@ -176,7 +176,8 @@ TEST(RandomCells, EncodedAndInStepsHaveTheBitsOfTheWholeProgram) {
       }
       ASSERT_TRUE(stream.Step());
       for (const recurve_slot* slot : stream.tensors()) {
-        if (!std::string_view(slot->name).starts_with("written") || std::string_view(slot->name).contains('.')) continue;
+        if (!std::string_view(slot->name).starts_with("written") || std::string_view(slot->name).contains('.'))
+          continue;
         const std::vector<double> all = *session.Get(slot->name), row = *stream.Get(slot->name);
         const auto begin = all.begin() + static_cast<long>(t * row.size());
         // A linear recurrence takes several steps at a time in a whole sequence, and rounds otherwise.
@@ -305,7 +306,8 @@ TEST(Stream, CountsItsSteps) {
   const ir::Graph graph = GraphOf(
       "cell clock(I, H) {\n  input x: [I]\n  state h: [H]\n  param W: [H, I], U: [H, H]\n"
       "  h' = tanh(W @ x + U @ h + 0.1 * step(x))\n  output h'\n}\n"
-      "model m(H) {\n  input x: [2] over T by n\n  y = scan clock(H=H) over x\n  output y + step(x)\n}\n", "m", {{"H", 3}});
+      "model m(H) {\n  input x: [2] over T by n\n  y = scan clock(H=H) over x\n  output y + step(x)\n}\n",
+      "m", {{"H", 3}});
   const auto parameters = Compiled(graph);
   Session session(parameters);
   const std::vector<double> x = {1, 2, 0.5, -1, 2, 2, 0.1, 3};
@@ -314,7 +316,8 @@ TEST(Stream, CountsItsSteps) {
   Stream stream(parameters);
   for (int round = 0; round < 2; ++round) {
     for (size_t t = 0; t < 4; ++t) {
-      ASSERT_TRUE(stream.Set("x", std::span(x).subspan(2 * t, 2)) && stream.Set("n", std::vector<double>{1}) && stream.Step());
+      ASSERT_TRUE(stream.Set("x", std::span(x).subspan(2 * t, 2)) && stream.Set("n", std::vector<double>{1}) &&
+                  stream.Step());
       for (const recurve_slot* slot : stream.tensors()) {
         if (slot->kind != RECURVE_SLOT_OUTPUT) continue;
         const std::vector<double> all = *session.Get(slot->name), row = *stream.Get(slot->name);

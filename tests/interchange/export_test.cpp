@@ -20,16 +20,16 @@ namespace {
 
 const std::string kGoldens = RECURVE_SOURCE_DIR "/tests/interchange/goldens/";
 
-// A state dict of PyTorch, as a model of ours, and back: the same tensors under the same names. Two biases of an LSTM or
-// an RNN come back as their sum and zero.
+// A state dict of PyTorch, as a model of ours, and back: the same tensors under the same names. Two biases of an LSTM
+// or an RNN come back as their sum and zero.
 TEST(Export, GivesBackWhatWasImported) {
   for (const char* name : {"lstm_stacked", "lstm_bidirectional", "lstm_projected", "gru_bidirectional", "gru_lengths",
                            "lstm_lengths", "rnn_tanh", "rnn_relu"}) {
     const auto original = ReadWeights(kGoldens + name + ".safetensors");
     ASSERT_TRUE(original) << original.error().message;
     const std::string text = name;
-    auto imported = ImportPyTorch(*original, name, {.name = "m", .has_lengths = text.ends_with("lengths"),
-                                                    .relu = text == "rnn_relu"});
+    auto imported = ImportPyTorch(*original, name,
+                                  {.name = "m", .has_lengths = text.ends_with("lengths"), .relu = text == "rnn_relu"});
     ASSERT_TRUE(imported) << imported.error().message;
     auto state = ExportPyTorch(GraphOf(imported->source, "m", {}), imported->weights);
     ASSERT_TRUE(state) << name << ": " << state.error().message;
@@ -37,16 +37,15 @@ TEST(Export, GivesBackWhatWasImported) {
       const size_t at = std::min(tensor.name.find(".weight_"), tensor.name.find(".bias_"));
       const std::string own = at == std::string::npos ? tensor.name : tensor.name.substr(at + 1);
       const bool is_dense = own.ends_with(".weight") || own.ends_with(".bias");
-      const WeightTensor* found =
-          state->Find(is_dense ? "linear" + own.substr(own.rfind('.')) : own);
+      const WeightTensor* found = state->Find(is_dense ? "linear" + own.substr(own.rfind('.')) : own);
       ASSERT_NE(found, nullptr) << name << " " << own;
       EXPECT_EQ(found->shape, tensor.shape);
       const bool is_sum = own.find("bias_") != std::string::npos && !text.starts_with("gru");
       if (!is_sum) EXPECT_EQ(found->values, tensor.values) << name << " " << own;
     }
     // Read again: the same model and the same weights.
-    auto again = ImportPyTorch(*state, name, {.name = "m", .has_lengths = text.ends_with("lengths"),
-                                              .relu = text == "rnn_relu"});
+    auto again = ImportPyTorch(*state, name,
+                               {.name = "m", .has_lengths = text.ends_with("lengths"), .relu = text == "rnn_relu"});
     ASSERT_TRUE(again) << again.error().message;
     EXPECT_EQ(again->source, imported->source);
     ASSERT_EQ(again->weights.tensors.size(), imported->weights.tensors.size());
@@ -73,7 +72,8 @@ std::vector<std::string> Names(const WeightFile& file) {
 constexpr const char* kClassifier =
     "model m(H) {\n  input word: int[7] over S by n\n  param table: [7, 4], P: [3, 2*H]\n  x = table[word]\n"
     "  f1 = scan lstm(H=H) over x\n  b1 = reverse scan lstm(H=H) over x\n  y = concat(f1, b1)\n"
-    "  f2 = scan lstm(H=H) over y\n  b2 = reverse scan lstm(H=H) over y\n  output P @ concat(f2.state.h, b2.state.h)\n}\n";
+    "  f2 = scan lstm(H=H) over y\n  b2 = reverse scan lstm(H=H) over y\n  output P @ concat(f2.state.h, "
+    "b2.state.h)\n}\n";
 
 TEST(Export, StacksScansIntoOneModule) {
   const ir::Graph graph = GraphOf(kClassifier, "m", {{"H", 5}});
@@ -114,18 +114,23 @@ TEST(Export, SaysWhatPyTorchHasNot) {
   auto model = [](const std::string& cell) {
     return fmt::format("model m(H) {{\n  input x: [3] over T\n  y = scan {}(H=H) over x\n  output y\n}}\n", cell);
   };
-  EXPECT_EQ(message(model("peephole_lstm")).find("cannot export `m`: `y` computes what no module of PyTorch does; those"), 0u);
+  EXPECT_EQ(
+      message(model("peephole_lstm")).find("cannot export `m`: `y` computes what no module of PyTorch does; those"),
+      0u);
   // An LSTM whose gates stand in another order has the same shapes.
   const std::string other =
       "cell other(I, H) {\n  input x: [I]\n  state h: [H], c: [H]\n  param W: [4*H, I], U: [4*H, H], b: [4*H]\n"
       "  f, i, g, o = split(W @ x + U @ h + b, 4)\n  c' = sigmoid(f) * c + sigmoid(i) * tanh(g)\n"
       "  h' = sigmoid(o) * tanh(c')\n  output h'\n}\n";
-  EXPECT_EQ(message(other + model("other")).find("cannot export `m`: `y` computes what no module of PyTorch does; from "
-                                                 "nn.LSTM a step differs by"), 0u);
+  EXPECT_EQ(message(other + model("other"))
+                .find("cannot export `m`: `y` computes what no module of PyTorch does; from "
+                      "nn.LSTM a step differs by"),
+            0u);
   EXPECT_EQ(message(kClassifier, {.stack = {{"f1", "f2"}}}),
             "cannot export `m`: `f2` runs forward, which the second direction of a layer does not");
   EXPECT_EQ(message(kClassifier, {.stack = {{"f3"}}}), "cannot export `m`: there is no scan `f3`, only b1, b2, f1, f2");
-  EXPECT_EQ(message(kClassifier, {.rename = {{"Q", "x"}}}), "cannot export `m`: there is no other parameter `Q` to rename");
+  EXPECT_EQ(message(kClassifier, {.rename = {{"Q", "x"}}}),
+            "cannot export `m`: there is no other parameter `Q` to rename");
   const ir::Graph graph = GraphOf(model("gru"), "m", {{"H", 4}});
   WeightFile file = Drawn(graph);
   std::erase_if(file.tensors, [](const WeightTensor& tensor) { return tensor.name == "y.d"; });
