@@ -23,6 +23,7 @@ first=$(build/smooth)
 expect "loss falls" build/fit smoother.cell
 expect "4 steps" build/run_object
 expect "0" sh -c 'build/smooth | head -1'
+if [ -e build/smooth_everywhere ]; then expect "0" sh -c 'build/smooth_everywhere | head -1'; fi
 
 # A state that forgets: the object is made anew, and the step after the first one differs.
 sed -i 's/P @ h$/2 * (P @ h)/' smoother.cell
