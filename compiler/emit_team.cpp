@@ -9,10 +9,10 @@
 namespace recurve {
 namespace {
 
-// A call that members share, on the stack of who began it: its slots, its team, and three counters, each on a line of
-// its own. `kDoors` counts who has come, and has its highest bit set once nobody may come any more; `kMet` counts who
-// has reached a barrier, and `kRound` the barriers that all have reached.
-enum class CallField : unsigned { kSlots, kTeam };
+// A call that members share, on the stack of who began it: its slots, its team, what each member does, and three
+// counters, each on a line of its own. `kDoors` counts who has come, and has its highest bit set once nobody may come
+// any more; `kMet` counts who has reached a barrier, and `kRound` the barriers that all have reached.
+enum class CallField : unsigned { kSlots, kTeam, kWork };
 enum class Counter : unsigned { kDoors = 1, kMet, kRound };
 constexpr int kLineBytes = 64, kCallBytes = 4 * kLineBytes;
 constexpr uint32_t kClosed = uint32_t{1} << 31;
@@ -90,7 +90,7 @@ class TeamWriter {
   }
 
   // void body(call, index): one member's share of the call.
-  void Body(llvm::Function* work, llvm::Function* join) {
+  llvm::Function* Body(llvm::Function* join) {
     Value* call = function_->getArg(0);
     Value* member = builder_.CreateAlloca(types_.pointer, types_.Word(3), "member");
     Value* team = Load(call, CallField::kTeam);
@@ -132,8 +132,10 @@ class TeamWriter {
     set(MemberField::kIndex, index);
     set(MemberField::kCount, members);
     set(MemberField::kCall, call);
-    builder_.CreateCall(work, {Load(call, CallField::kSlots), member});
+    auto* type = llvm::FunctionType::get(builder_.getVoidTy(), {types_.pointer, types_.pointer}, false);
+    builder_.CreateCall(type, Load(call, CallField::kWork), {Load(call, CallField::kSlots), member});
     builder_.CreateRetVoid();
+    return function_;
   }
 
   // void meet(member)
@@ -174,8 +176,6 @@ class TeamWriter {
     builder_.CreateRetVoid();
     return function_;
   }
-
-  llvm::Function* function() const { return function_; }
 
  private:
   llvm::BasicBlock* Block(const char* name) { return llvm::BasicBlock::Create(types_.context, name, function_); }
@@ -226,6 +226,13 @@ llvm::Function* JoinOf(EmitModule& emit) {
   return TeamWriter(emit, llvm::Type::getInt32Ty(emit.types.context), {emit.types.pointer}, name).Join();
 }
 
+llvm::Function* BodyOf(EmitModule& emit) {
+  const std::string name = "body";
+  if (llvm::Function* known = emit.module.getFunction(emit.plan.name + "_" + name)) return known;
+  return TeamWriter(emit, llvm::Type::getVoidTy(emit.types.context), {emit.types.pointer, emit.types.size}, name)
+      .Body(JoinOf(emit));
+}
+
 llvm::Function* MeetOf(EmitModule& emit) {
   const std::string name = "meet";
   if (llvm::Function* known = emit.module.getFunction(emit.plan.name + "_" + name)) return known;
@@ -246,16 +253,13 @@ Value* LoadTeamCount(llvm::IRBuilder<>& builder, const EmitTypes& types, Value* 
 void EmitShared(llvm::IRBuilder<>& builder, EmitModule& emit, Value* team, llvm::Function* work) {
   const EmitTypes& types = emit.types;
   llvm::Function* caller = builder.GetInsertBlock()->getParent();
-  TeamWriter body(emit, llvm::Type::getVoidTy(types.context), {types.pointer, types.size},
-                  work->getName().substr(emit.plan.name.size() + 1).str() + "_body");
-  body.Body(work, JoinOf(emit));
-
   llvm::IRBuilder<> at_entry(&caller->getEntryBlock(), caller->getEntryBlock().begin());
   auto* call = at_entry.CreateAlloca(at_entry.getInt8Ty(), types.Word(kCallBytes), "call");
   call->setAlignment(llvm::Align(kLineBytes));
   auto place = [&](unsigned word) { return builder.CreateConstInBoundsGEP1_64(types.pointer, call, word); };
   builder.CreateStore(caller->getArg(0), place(static_cast<unsigned>(CallField::kSlots)));
   builder.CreateStore(team, place(static_cast<unsigned>(CallField::kTeam)));
+  builder.CreateStore(work, place(static_cast<unsigned>(CallField::kWork)));
   for (Counter counter : {Counter::kDoors, Counter::kMet, Counter::kRound}) {
     builder.CreateStore(
         builder.getInt32(0),
@@ -265,7 +269,7 @@ void EmitShared(llvm::IRBuilder<>& builder, EmitModule& emit, Value* team, llvm:
       types.pointer,
       builder.CreateConstInBoundsGEP1_64(types.pointer, team, static_cast<unsigned>(TeamField::kParallelFor)));
   auto* type = llvm::FunctionType::get(builder.getVoidTy(), {types.pointer, types.pointer, types.pointer}, false);
-  builder.CreateCall(type, parallel_for, {team, body.function(), call});
+  builder.CreateCall(type, parallel_for, {team, BodyOf(emit), call});
 }
 
 void EmitBarrier(llvm::IRBuilder<>& builder, EmitModule& emit, Value* member) {

@@ -26,6 +26,7 @@
 #include <algorithm>
 #include <map>
 #include <optional>
+#include <set>
 #include <utility>
 
 namespace recurve {
@@ -81,19 +82,24 @@ class StackMeter {
     if (function.isDeclaration()) return 0;
     if (const auto known = known_.find(&function); known != known_.end()) return known->second;
     known_[&function] = std::nullopt;  // who comes here again calls itself
-    uint64_t deepest = 0;
+    uint64_t deepest = 0, given = 0;
+    std::set<const llvm::Function*> seen;
     for (const llvm::Instruction& instruction : llvm::instructions(function)) {
       if (const auto* slot = llvm::dyn_cast<llvm::AllocaInst>(&instruction); slot != nullptr && !slot->isStaticAlloca())
         return std::nullopt;
-      // A function whose address is given to somebody may be called by them.
+      const auto* call = llvm::dyn_cast<llvm::CallBase>(&instruction);
       for (const llvm::Use& operand : instruction.operands()) {
         const auto* callee = llvm::dyn_cast<llvm::Function>(operand);
         if (callee == nullptr) continue;
         const std::optional<uint64_t> bytes = BytesOf(*callee);
         if (!bytes) return std::nullopt;
-        deepest = std::max(deepest, *bytes);
+        // Functions whose addresses are given to somebody may be called by them, and by each other.
+        const bool is_called = call != nullptr && call->isCallee(&operand);
+        if (is_called) deepest = std::max(deepest, *bytes);
+        if (!is_called && seen.insert(callee).second) given += *bytes;
       }
     }
+    deepest = std::max(deepest, given);
     const auto frame = frames_.find(&function);
     known_[&function] = deepest + word_bytes_ + (frame == frames_.end() ? 0 : frame->second);
     return known_[&function];
@@ -255,11 +261,17 @@ std::expected<std::string, Error> ConsumeIntoObject(llvm::Module& module, const 
     if (!bytes) return refuse(fmt::format("takes an unknown part of the stack in `{}`", function.getName().str()));
     found->stack_bytes[function.getName().str()] = *bytes + RedZoneBytes(module.getTargetTriple());
   }
-  // A resolver that has the addresses of several functions takes at least what each of them does.
+  // An indirect function is one of those whose addresses its resolver has.
   for (const llvm::GlobalIFunc& indirect : module.ifuncs()) {
-    const std::optional<uint64_t> bytes = meter.BytesOf(*indirect.getResolverFunction());
-    if (!bytes) return refuse(fmt::format("takes an unknown part of the stack in `{}`", indirect.getName().str()));
-    found->stack_bytes[indirect.getName().str()] = *bytes + RedZoneBytes(module.getTargetTriple());
+    uint64_t& most = found->stack_bytes[indirect.getName().str()];
+    for (const llvm::Instruction& instruction : llvm::instructions(*indirect.getResolverFunction())) {
+      for (const llvm::Use& operand : instruction.operands()) {
+        const auto* version = llvm::dyn_cast<llvm::Function>(operand);
+        const std::optional<uint64_t> bytes = version == nullptr ? 0 : meter.BytesOf(*version);
+        if (!bytes) return refuse(fmt::format("takes an unknown part of the stack in `{}`", indirect.getName().str()));
+        most = std::max(most, *bytes + RedZoneBytes(module.getTargetTriple()));
+      }
+    }
   }
   if (report != nullptr) *report = *std::move(found);
   return object;
