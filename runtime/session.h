@@ -56,6 +56,7 @@ class Frame {
   }
   // Those of somebody else, who keeps them as long as the frame uses them.
   void UseThreads(const recurve_team* threads) {
+    if (threads == threads_) return;
     threads_ = threads;
     Invalidate();
   }
