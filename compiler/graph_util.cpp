@@ -100,6 +100,16 @@ std::vector<std::vector<NodeId>> ResultsOfScans(const Graph& graph) {
   return results;
 }
 
+std::string StateOfCarry(const Graph& graph, NodeId scan, int carry) {
+  for (const ir::Output& output : graph.outputs()) {
+    const Node& node = graph[output.node];
+    const bool is_it = node.op == Op::kScanResult && node.args[0] == scan && node.As<ir::ResultAttr>().index == carry &&
+                       output.name.ends_with('T');
+    if (is_it) return output.name.substr(0, output.name.size() - 1);
+  }
+  return "";
+}
+
 bool IsLeaf(Op op) { return op == Op::kConstant || op == Op::kIota || op == Op::kExtent; }
 
 bool IsDataMovement(Op op) {

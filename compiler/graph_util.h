@@ -59,6 +59,10 @@ std::vector<int> UseCounts(const ir::Graph& graph);
 // For each node that is a scan its `result` nodes in order of appearance; empty for all others.
 std::vector<std::vector<ir::NodeId>> ResultsOfScans(const ir::Graph& graph);
 
+// The name of the state that a carry of a scan is, known by the output NAMET that holds its last value; empty without
+// one.
+std::string StateOfCarry(const ir::Graph& graph, ir::NodeId scan, int carry);
+
 // An operation without operands that is made anywhere for nothing: constant, iota, extent.
 bool IsLeaf(ir::Op op);
 

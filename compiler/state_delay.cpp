@@ -61,17 +61,6 @@ class Delayer {
   // How many older values of a state there are beside the one of the last step.
   int Older() const { return whole_ - 1 + (fraction_ > 0 ? 1 : 0); }
 
-  // The name of the state that a carry is, or an empty string.
-  std::string StateOf(NodeId scan, int carry) const {
-    for (const ir::Output& output : from_.outputs()) {
-      const Node& node = from_[output.node];
-      const bool is_it = node.op == Op::kScanResult && node.args[0] == scan &&
-                         node.As<ir::ResultAttr>().index == carry && output.name.ends_with('T');
-      if (is_it) return output.name.substr(0, output.name.size() - 1);
-    }
-    return "";
-  }
-
   // Carries of the new scan: those that were, then the older values of the first one, of the second one, and so on.
   void AddScan(NodeId id) {
     const Node& scan = from_[id];
@@ -80,7 +69,6 @@ class Delayer {
     for (int k = 0; k < attr.carries; ++k) args.push_back(map_[scan.args[k]]);
     for (int k = 0; k < attr.carries; ++k) {
       const Node& beginning = from_[scan.args[k]];
-      const std::string state = StateOf(id, k);
       const bool is_given = beginning.op == Op::kInput && beginning.As<ir::InputAttr>().role == ir::Role::kState;
       for (int age = 2; age < 2 + Older(); ++age) {
         if (!is_given) {
@@ -102,7 +90,7 @@ class Delayer {
     to_.SetLabel(delayed.id(), scan.label);
     map_[id] = delayed.id();
     for (int k = 0; k < carries; ++k) {
-      const std::string state = StateOf(id, k);
+      const std::string state = StateOfCarry(from_, id, k);
       for (int age = 2; age < 2 + Older() && !state.empty(); ++age) {
         const int index = carries + k * Older() + age - 2;
         older_outputs_.push_back({OlderName(state, age) + "T", ir::ScanResult(delayed, index).id()});

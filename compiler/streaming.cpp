@@ -232,15 +232,9 @@ class Decoding {
   }
 
   // The name of the state that an operand of a node is the beginning of, or an empty string.
-  std::string StateOf(NodeId scan, int operand) const {
-    if (graph_[scan].op != Op::kScan || operand >= graph_[scan].As<ir::ScanAttr>().carries) return "";
-    for (const ir::Output& output : graph_.outputs()) {
-      const Node& node = graph_[output.node];
-      const bool is_it = node.op == Op::kScanResult && node.args[0] == scan &&
-                         node.As<ir::ResultAttr>().index == operand && output.name.ends_with('T');
-      if (is_it) return output.name.substr(0, output.name.size() - 1);
-    }
-    return "";
+  std::string StateOf(NodeId id, int operand) const {
+    const bool is_carry = graph_[id].op == Op::kScan && operand < graph_[id].As<ir::ScanAttr>().carries;
+    return is_carry ? StateOfCarry(graph_, id, operand) : "";
   }
 
   void Want(NodeId id, const std::string& name, NodeMap& map, Graph& encode) {
