@@ -8,8 +8,8 @@
 //            says 1 and has a mean squared error of 1/6.
 //   copy     ten symbols of eight, then nothing for 30 steps, then a sign: the ten are to be said again. Who has no
 //            memory guesses one of eight: ln 8 a symbol.
-// An Elman network, a GRU and an LSTM of 64 units learn each with the same optimizer, from batches that never repeat.
-// The curves are of batches that take no part in training.
+// An Elman network, a GRU and an LSTM of 64 units (of copy 128) learn each with the same optimizer, from batches that
+// never repeat. The curves are of batches that take no part in training.
 
 #include <fmt/format.h>
 
@@ -33,7 +33,7 @@ namespace {
 using recurve::Random;
 using recurve::Session;
 
-constexpr size_t kBatch = 50, kHidden = 64;
+constexpr size_t kBatch = 50;
 constexpr size_t kSymbols = 8, kRecalled = 10, kDelay = 30, kClasses = kSymbols + 2;
 
 struct Task {
@@ -41,6 +41,7 @@ struct Task {
   size_t steps = 0;     // of a sequence
   double solved = 0;    // a loss below this is a solution, and the end of it
   double ignorant = 0;  // the loss of who remembers nothing
+  size_t hidden = 64;
 };
 
 Task Adding(size_t steps, const std::string& cell) {
@@ -56,7 +57,10 @@ Task Copy(const std::string& cell) {
           "model task(V, H) {\n  input x: int[V] over T, target: int[V] over T\n  param P: [V, H], p: [V]\n"
           "  h = scan " +
               cell + "(H=H) over one_hot(x)\n  loss cross_entropy(P @ h + p, target)\n}\n",
-          kDelay + 2 * kRecalled, 0.02, share * std::log(static_cast<double>(kSymbols))};
+          kDelay + 2 * kRecalled,
+          0.02,
+          share * std::log(static_cast<double>(kSymbols)),
+          128};
 }
 
 // [T, B, ...], each sequence drawn anew.
@@ -89,6 +93,23 @@ void FillCopy(Session& session, Random& random, size_t steps) {
   }
 }
 
+// Gates begin with memories of all lengths up to the task's: units forget at rates whose times are uniform between one
+// step and all (Tallec & Ollivier 2018, Can recurrent neural networks warp time?, ICLR, equation 16).
+void OpenGates(const std::string& cell, const Task& task, Session& session) {
+  Random random(4);
+  auto time = [&] { return static_cast<float>(std::log(1 + random.Uniform() * static_cast<double>(task.steps - 2))); };
+  if (cell == "lstm") {
+    const std::span<float> b = *session.Parameter<float>("h.b");
+    for (size_t i = 0; i < task.hidden; ++i) {
+      b[task.hidden + i] = time();
+      b[i] = -b[task.hidden + i];
+    }
+  } else if (cell == "gru") {
+    const std::span<float> b = *session.Parameter<float>("h.b");
+    for (size_t i = task.hidden; i < 2 * task.hidden; ++i) b[i] = time();
+  }
+}
+
 [[noreturn]] void Die(const std::string& message) {
   fmt::print(stderr, "long_memory: {}\n", message);
   std::exit(2);
@@ -97,7 +118,7 @@ void FillCopy(Session& session, Random& random, size_t steps) {
 // The loss of fresh batches sixty times on the way, until it is solved or the steps are over.
 recurve::PlotLine Learn(const Task& task, const std::string& cell, int steps) {
   const bool copies = task.name.starts_with("copy");
-  std::map<std::string, int64_t, std::less<>> extents{{"H", kHidden}};
+  std::map<std::string, int64_t, std::less<>> extents{{"H", static_cast<int64_t>(task.hidden)}};
   if (copies) extents["V"] = kClasses;
   recurve::CompileOptions options{.optimizer = {"adam", ""}};
   options.wrt = {"P", "p", "h.W", "h.U", "h.b"};
@@ -109,12 +130,7 @@ recurve::PlotLine Learn(const Task& task, const std::string& cell, int steps) {
   session.SetExtent("B", kBatch);
   session.Initialize(/*seed=*/1);
   session.Fill("loss_adj", 1);
-  // The forget gate begins open: Jozefowicz, Zaremba & Sutskever 2015, An empirical exploration of recurrent network
-  // architectures, ICML.
-  if (cell == "lstm") {
-    const std::span<float> b = *session.Parameter<float>("h.b");
-    for (size_t i = kHidden; i < 2 * kHidden; ++i) b[i] = 1;
-  }
+  OpenGates(cell, task, session);
   recurve::Updater<float> updater;
   if (auto done = updater.Prepare(session.shared_parameters(), session, {.rate = 2e-3, .clip = 1}); !done)
     Die(done.error().message);
@@ -166,7 +182,7 @@ std::string Stacked(const std::vector<recurve::Plot>& plots) {
 int main(int count, char** arguments) {
   if (count < 2) Die("usage: long_memory OUT.svg [STEPS [STEPS-OF-COPY]]");
   const int steps = count > 2 ? std::atoi(arguments[2]) : 3000,
-            copy_steps = count > 3 ? std::atoi(arguments[3]) : 12000;
+            copy_steps = count > 3 ? std::atoi(arguments[3]) : 20000;
   std::vector<recurve::Plot> plots;
   for (int problem = 0; problem < 4; ++problem) {
     recurve::Plot plot{.x_label = "steps of training, 50 sequences each", .y_label = "loss, of what no memory has"};
