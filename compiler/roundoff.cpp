@@ -103,18 +103,66 @@ double SpacingAt(double value, const Format& format) {
   return std::ldexp(1.0, exponent - format.digits + 1);
 }
 
+// Which values of a graph are known without error:
+//   arithmetic on constants alone: an exponent such as 2 - 1 is a whole number, and a negative base has no power with
+//   an exponent beside it whole numbers: places, sizes, what one_hot and comparisons of such say, and their sums and
+//   products (as long as they are below 2^24)
+class ExactValues {
+ public:
+  explicit ExactValues(const Graph& graph) : of_constants_(graph.size()), whole_(graph.size()) {
+    for (NodeId id = 0; id < graph.size(); ++id) {
+      const Node& node = graph[id];
+      auto all = [&](const std::vector<bool>& are) {
+        return std::ranges::all_of(node.args, [&](NodeId arg) { return are[arg]; });
+      };
+      const bool is_arithmetic =
+          node.op != Op::kInput && node.op != Op::kScan && node.op != Op::kExtent && !node.args.empty();
+      of_constants_[id] = node.op == Op::kConstant || (is_arithmetic && all(of_constants_));
+      whole_[id] = IsWhole(node) || (StaysWhole(node.op) && !node.args.empty() && all(whole_));
+    }
+  }
+
+  bool operator[](NodeId id) const { return of_constants_[id] || whole_[id]; }
+
+ private:
+  static bool IsWhole(const Node& node) {
+    if (node.op == Op::kConstant) {
+      const double value = node.As<ir::ConstantAttr>().value;
+      return value == std::floor(value) && std::abs(value) < 0x1p24;
+    }
+    return node.op == Op::kIota || node.op == Op::kReal || node.op == Op::kOneHot || node.op == Op::kExtent;
+  }
+  static bool StaysWhole(Op op) {
+    switch (op) {
+      case Op::kAdd:
+      case Op::kSub:
+      case Op::kMul:
+      case Op::kNeg:
+      case Op::kAbs:
+      case Op::kMin:
+      case Op::kMax:
+      case Op::kLess:
+      case Op::kLessEqual:
+      case Op::kEqual:
+      case Op::kSelect:
+      case Op::kBroadcast:
+      case Op::kReshape:
+      case Op::kTranspose:
+      case Op::kSlice:
+      case Op::kConcat:
+      case Op::kReduceSum:
+      case Op::kReduceMax: return true;
+      default: return false;
+    }
+  }
+
+  std::vector<bool> of_constants_, whole_;
+};
+
 // How large the rounding error of a single operation is.
 class RoundingErrors {
  public:
   RoundingErrors(const ir::Bindings& bindings, MathAccuracy math) : bindings_(bindings), math_(math) {}
-
-  // Arithmetic on constants alone is not moved: an exponent such as 2 - 1 is a whole number, and a negative base has no
-  // power with an exponent beside it.
-  static bool IsExact(const Node& node, const std::vector<bool>& exact) {
-    if (node.op == Op::kConstant) return true;
-    if (node.op == Op::kInput || node.op == Op::kScan || node.op == Op::kExtent || node.args.empty()) return false;
-    return std::ranges::all_of(node.args, [&](NodeId arg) { return exact[arg]; });
-  }
 
   // The value whose multiple by the unit roundoff is the rounding error of a node's result; empty where nothing is
   // rounded.
@@ -162,10 +210,9 @@ class Perturbation {
     Graph result;
     result.name = graph.name;
     std::vector<NodeId> map(graph.size());
-    std::vector<bool> exact(graph.size());
+    const ExactValues exact(graph);
     for (NodeId id = 0; id < graph.size(); ++id) {
       Node node = graph[id];
-      exact[id] = RoundingErrors::IsExact(node, exact);
       for (NodeId& arg : node.args) arg = map[arg];
       if (node.op == Op::kScan) {
         ir::ScanAttr attr = node.As<ir::ScanAttr>();
@@ -230,11 +277,10 @@ class ErrorPropagation {
 
   // Adds all nodes but inputs, whose pairs are there.
   void Translate(const Graph& graph, Graph& result, std::vector<Pair>& pairs) const {
-    std::vector<bool> exact(graph.size());
+    const ExactValues exact(graph);
     std::vector<std::vector<ResultPair>> scan_results(graph.size());
     for (NodeId id = 0; id < graph.size(); ++id) {
       Node node = graph[id];
-      exact[id] = RoundingErrors::IsExact(node, exact);
       if (node.op == Op::kInput) continue;
       if (node.op == Op::kScan) {
         pairs[id].value = AddScan(node, result, pairs, scan_results[id]);

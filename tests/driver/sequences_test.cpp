@@ -590,11 +590,12 @@ TEST(Losses, CtcIsTheSumOverAllPaths) {
   }
 }
 
-// What cannot be said yet is as good as minus infinity, so that what rounding may do has no bound that says anything;
-// here every labelling can be said in time.
+// What cannot be said yet is as good as minus infinity, and what it adds to or takes from another such is rounding; so
+// here every labelling can be said in time, and the loss alone is asked for.
 TEST(Losses, CtcAgreesWithItsWitnesses) {
   std::string source(kCtc);
   source.replace(source.find(" by n"), 5, "");
+  source.replace(source.find("  output a\n"), 11, "");
   const ir::Graph graph = GraphOf(source, "m", {{"L", 2}, {"V", 4}});
   const Trial trial = MakeTrial(graph, {{"T", 5}, {"B", 3}}, 4);
   for (double error : FiniteDifferenceErrors(trial, 20, 4)) EXPECT_LE(error, kFiniteDifferenceTolerance);
@@ -602,7 +603,10 @@ TEST(Losses, CtcAgreesWithItsWitnesses) {
   for (Precision precision : {Precision::kF32, Precision::kF64}) {
     auto compiled = ErrorsOf(Compiled(graph, {.precision = precision}), trial);
     ASSERT_TRUE(compiled) << compiled.error().message;
-    for (double error : compiled->errors) EXPECT_LE(error, precision == Precision::kF32 ? 1e-5 : 1e-13);
+    for (size_t i = 0; i < compiled->errors.size(); ++i) {
+      EXPECT_LE(compiled->errors[i], compiled->tolerances[i]) << i;
+      EXPECT_LE(compiled->tolerances[i], precision == Precision::kF32 ? 1e-3 : 1e-12) << i;
+    }
   }
 }
 
