@@ -147,20 +147,35 @@ std::expected<Plan, Error> PlanWithin(const ir::Graph& graph, CompileOptions opt
     return std::unexpected(Error{fmt::format("a training step of `{}` takes {:.0f} bytes, more than {}, and {}",
                                              graph.name, *stored, options.memory.bytes, how)});
   };
-  options.plan.segment = 1;
-  Plan segmented = PlanOf(graph, options, target, update);
-  if (!segmented.refused.empty() || !segmented.segments)
-    return too_much("forward can't be computed again in segments: " +
-                    (segmented.refused.empty() ? "there is no scan over time" : segmented.refused));
+  // In the order of what they cost: computing forward once more, and twice.
+  constexpr struct {
+    bool apart, nested;
+  } kWays[] = {{false, false}, {true, false}, {false, true}, {true, true}};
+  std::string refused;
   double least = *stored;
-  for (const int64_t segment : SegmentLengths(segmented, sizes)) {
-    options.plan.segment = segment;
-    SetSegment(segment, segmented);
-    const double bytes = *TrainingBytes(segmented, sizes);
-    if (bytes <= limit) return segmented;
-    least = std::min(least, bytes);
+  for (const auto& way : kWays) {
+    options.plan.segments_apart = way.apart;
+    options.plan.segment = way.nested ? 2 : 1;
+    options.plan.subsegment = way.nested ? 1 : 0;
+    Plan segmented = PlanOf(graph, options, target, update);
+    if (!segmented.refused.empty() || segmented.segments.empty()) {
+      if (refused.empty()) refused = segmented.refused;
+      continue;
+    }
+    const std::vector<int64_t> lengths = SegmentLengths(segmented, sizes);
+    for (const int64_t segment : lengths) {
+      for (const int64_t subsegment : way.nested ? lengths : std::vector<int64_t>{0}) {
+        if (subsegment >= segment) continue;
+        SetSegments(segment, subsegment, segmented);
+        const double bytes = *TrainingBytes(segmented, sizes);
+        if (bytes <= limit) return segmented;
+        least = std::min(least, bytes);
+      }
+    }
   }
-  return too_much(fmt::format("computing forward again in segments {:.0f} at least", least));
+  if (least < *stored) return too_much(fmt::format("computing forward again in segments {:.0f} at least", least));
+  return too_much("forward can't be computed again in segments: " +
+                  (refused.empty() ? "there is no scan over time" : refused));
 }
 
 std::expected<Target, Error> TargetOf(const CompileOptions& options) {
@@ -270,14 +285,23 @@ std::expected<Program, Error> FindOrMake(const CompileOptions& options, const st
 
 }  // namespace
 
+namespace {
+
+TapePolicy TapePolicyOf(const PlanChoices& choices) {
+  if (choices.segment == 0) return TapePolicy::kStore;
+  return choices.segments_apart ? TapePolicy::kRecomputeApart : TapePolicy::kRecompute;
+}
+
+}  // namespace
+
 Programs Lower(const ir::Graph& graph, const CompileOptions& options, const AfterPass& after) {
   Programs programs{.primal = graph};
   if (options.gradients) {
     std::vector<std::string> wrt = options.wrt.empty() ? DifferentiableInputs(graph) : options.wrt;
     programs.adjoint = Vjp(graph, wrt);
     programs.core = RunPasses(programs.adjoint, after);
-    SplitPrograms split = SplitForwardBackward(programs.core, static_cast<int>(graph.outputs().size()),
-                                               options.plan.segment > 0 ? TapePolicy::kRecompute : TapePolicy::kStore);
+    SplitPrograms split =
+        SplitForwardBackward(programs.core, static_cast<int>(graph.outputs().size()), TapePolicyOf(options.plan));
     programs.forward = std::move(split.forward);
     programs.backward = std::move(split.backward);
   } else {

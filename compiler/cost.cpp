@@ -178,7 +178,7 @@ int64_t WeightBytes(const Plan& plan, const Kernel& kernel) {
   return bytes;
 }
 
-Size StepsOf(const TimeLoop& loop) { return loop.only_first ? Size{} : SizeOf(loop.time); }
+Size StepsOf(const TimeLoop& loop) { return loop.steps == TimeLoop::Steps::kAll ? SizeOf(loop.time) : Size{}; }
 
 namespace {
 

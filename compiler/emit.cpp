@@ -38,10 +38,9 @@ Value* EmitChunkSteps(llvm::IRBuilder<>& builder, const EmitTypes& types, const 
   return builder.CreateSelect(builder.CreateICmpULT(steps, all), steps, all);
 }
 
-// How many chunks there are.
-Value* EmitChunkCount(llvm::IRBuilder<>& builder, const EmitTypes& types, const Chunks& chunks, Value* steps,
-                      const std::function<Value*(const std::string&)>& axis) {
-  Value* full = builder.CreateUDiv(builder.CreateSub(axis(chunks.time), types.Word(1)), steps);
+// How many chunks there are of the steps that they cut.
+Value* EmitChunkCount(llvm::IRBuilder<>& builder, const EmitTypes& types, Value* all, Value* steps) {
+  Value* full = builder.CreateUDiv(builder.CreateSub(all, types.Word(1)), steps);
   return builder.CreateAdd(full, types.Word(1));
 }
 
@@ -212,7 +211,7 @@ class EntryEmitter {
     const EntryTeam& team = entry_.team;
     Value* gain = rules.Saved(team.units);
     for (const TimeLoop* loop : OutermostLoops(entry_.statements)) {
-      if (loop->only_first) continue;
+      if (loop->steps != TimeLoop::Steps::kAll) continue;
       const TeamRule& step = loop->team->units;
       Value* of_step = builder.CreateSub(rules.Saved(step), rules.Cycles(step.overhead_cycles));
       Value* of_loop = builder.CreateMul(of_step, EmitSize(builder, types, SizeOf(loop->time), axis));
@@ -257,7 +256,8 @@ class EntryEmitter {
       axes[chunks.axis] = EmitChunkSteps(builder_, emit_.types, chunks, known);
       chunk_steps_.push_back(axes[chunks.axis]);
       if (chunks.count.empty()) continue;
-      axes[chunks.count] = EmitChunkCount(builder_, emit_.types, chunks, axes[chunks.axis], known);
+      axes[chunks.count] =
+          EmitChunkCount(builder_, emit_.types, known(AxisCutBy(chunks, entry_.chunks)), axes[chunks.axis]);
     }
     auto size = [&](const Size& elements) { return EmitSize(builder_, emit_.types, elements, known); };
     FillTeam();
@@ -464,8 +464,9 @@ class EntryEmitter {
       begin = FrameWord(layout_.ChunkBegin(loop.chunk), emit_.types.size);
       steps = FrameWord(layout_.ChunkEnd(loop.chunk), emit_.types.size);
     }
-    if (loop.only_first) {
-      body(loop.reverse ? builder_.CreateSub(steps, Word(1)) : begin);
+    if (loop.steps != TimeLoop::Steps::kAll) {
+      const bool is_latest = loop.reverse == (loop.steps == TimeLoop::Steps::kFirst);
+      body(is_latest ? builder_.CreateSub(steps, Word(1)) : begin);
     } else if (loop.reverse) {
       EmitReverseLoop(builder_, begin, steps, body);
     } else {
@@ -515,7 +516,8 @@ class EntryEmitter {
 
   // Chunks in the order of the scan. They begin at multiples of their length whatever the direction, so that sums are
   // grouped alike however many steps of padding stand at the end. A buffer that holds one chunk is addressed as if it
-  // held them all: its address in the frame moves against the steps. One with a value for each chunk moves with them.
+  // held them all: its address in the frame moves against the steps. One with a value for each chunk moves with them,
+  // from where the chunk around them begins.
   void EmitChunkLoop(const ChunkLoop& loop) {
     const Chunks& chunks = entry_.chunks[loop.chunk];
     const auto axis = [&](const std::string& name) { return FrameWord(layout_.Axis(name), emit_.types.size); };
@@ -538,14 +540,16 @@ class EntryEmitter {
     };
     Value* steps = builder_.CreateSub(end, first);
     Value* last = builder_.CreateMul(builder_.CreateUDiv(builder_.CreateSub(steps, Word(1)), longest), longest);
-    EmitLoop(builder_, Word(0), steps, longest, [&](Value* done) {
-      Value* begin = builder_.CreateAdd(first, chunks.reverse ? builder_.CreateSub(last, done) : done);
+    const bool reverse = chunks.reverse != loop.against;
+    EmitLoop(builder_, Word(0), loop.only_first ? Word(1) : steps, longest, [&](Value* done) {
+      Value* begin = builder_.CreateAdd(first, reverse ? builder_.CreateSub(last, done) : done);
       Value* left = builder_.CreateSub(end, begin);
       Value* length = builder_.CreateSelect(builder_.CreateICmpULT(longest, left), longest, left);
       SetFrame(layout_.ChunkBegin(loop.chunk), begin);
       SetFrame(layout_.ChunkEnd(loop.chunk), builder_.CreateAdd(begin, length));
       for (int ring : chunks.rings) move(ring, chunks.axis, builder_.CreateNeg(begin));
-      for (int kept : chunks.checkpoints) move(kept, chunks.count, builder_.CreateUDiv(begin, longest));
+      Value* number = builder_.CreateUDiv(builder_.CreateSub(begin, first), longest);
+      for (int kept : chunks.checkpoints) move(kept, chunks.count, number);
       EmitStatements(loop.body);
     });
     // The loop may be entered again.
@@ -599,7 +603,8 @@ class EntryEmitter {
       for (const Chunks& chunks : chunk_loops) {
         if (chunks.axis == wanted) return EmitChunkSteps(builder, emit.types, chunks, axis);
         if (chunks.count != wanted || wanted.empty()) continue;
-        return EmitChunkCount(builder, emit.types, chunks, EmitChunkSteps(builder, emit.types, chunks, axis), axis);
+        return EmitChunkCount(builder, emit.types, axis(AxisCutBy(chunks, chunk_loops)),
+                              EmitChunkSteps(builder, emit.types, chunks, axis));
       }
       for (size_t i = 0; i < emit.plan.axes.size(); ++i) {
         if (emit.plan.axes[i] != wanted) continue;
@@ -651,9 +656,7 @@ void Emit(const Plan& plan, llvm::Module& module) {
     has_tape |= entry.name == "forward" || entry.name == "backward";
   }
   if (has_tape) {
-    std::vector<Chunks> segments;
-    if (plan.segments) segments.push_back(*plan.segments);
-    EntryEmitter::EmitBytes(emit, plan.name + "_tape_bytes", segments, [&](Regions& regions) {
+    EntryEmitter::EmitBytes(emit, plan.name + "_tape_bytes", plan.segments, [&](Regions& regions) {
       for (const Buffer& region : plan.tape) regions.Add(region, plan.BytesOf(region));
     });
   }

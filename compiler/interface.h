@@ -27,6 +27,10 @@ struct PlanChoices {
   // Backward computes forward again, a segment of so many of the shortest chunks at a time (plan_segment.h); a power of
   // two. 0: forward stores what backward needs.
   int64_t segment = 0;
+  // Within a segment forward is computed once more, for the beginnings of segments of this length; less than `segment`.
+  // 0: there is one level.
+  int64_t subsegment = 0;
+  bool segments_apart = false;  // each scan in segments of its own, which needs the outputs of all stored
   TeamChoice team = TeamChoice::kByCost;
   bool only_one = false;  // every call is for a batch of one, on one thread: there is no code for anything else
 };

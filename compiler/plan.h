@@ -283,8 +283,8 @@ struct TimeLoop {
   int loop = 0;  // its number, as OffsetTerm::loop names it
   ir::Dim time;
   bool reverse = false;
-  int chunk = -1;           // the number of the chunk loop around it
-  bool only_first = false;  // the first step of the chunk alone, in the loop's direction
+  int chunk = -1;                                                          // the number of the chunk loop around it
+  enum class Steps : uint8_t { kAll, kFirst, kLast } steps = Steps::kAll;  // of the chunk, in the loop's direction
   // A Recurrence that does the same, and is run in the place of the loop where a step has at most so many rows; or -1.
   int recurrence = -1;
   int64_t most_rows = 0;
@@ -294,7 +294,9 @@ struct TimeLoop {
 
 // A scan and its neighbours that are parallel in time, a few steps at a time (plan_chunk.h).
 struct ChunkLoop {
-  int chunk = 0;  // index into EntryPlan::chunks
+  int chunk = 0;            // index into EntryPlan::chunks
+  bool against = false;     // in the other direction than these say
+  bool only_first = false;  // the first chunk alone, in the loop's direction
   std::vector<Statement> body;
 };
 
@@ -328,9 +330,13 @@ struct Chunks {
   Size step_rows;
   int outer = -1;                // the chunk loop around it, of whose steps these are chunks
   std::vector<int> rings;        // buffers that hold one chunk at a time
-  std::string count;             // the name by which a Size mentions the number of chunks, if any does
+  std::string count;             // the name by which a Size mentions the number of chunks that `outer` has, if any does
   std::vector<int> checkpoints;  // buffers that hold one value for each chunk
 };
+// The axis whose steps one of `all` cuts: time, or the chunk around it.
+inline const std::string& AxisCutBy(const Chunks& chunks, const std::vector<Chunks>& all) {
+  return chunks.outer < 0 ? chunks.time : all[chunks.outer].axis;
+}
 
 struct EntryPlan {
   std::string name;
@@ -360,9 +366,9 @@ struct Plan {
   std::vector<std::string> axes;
   std::vector<Panels> panels;
   int64_t packed_bytes = 0;
-  std::vector<Buffer> tape;        // regions in order
-  std::optional<Chunks> segments;  // whose names sizes on the tape mention (plan_segment.h)
-  std::string refused;             // why backward can't run in segments, if it should: the plan is then of no use
+  std::vector<Buffer> tape;      // regions in order
+  std::vector<Chunks> segments;  // of each time axis, whose names sizes on the tape mention (plan_segment.h)
+  std::string refused;           // why backward can't run in segments, if it should: the plan is then of no use
   std::vector<EntryPlan> entries;
   std::vector<Constant> constants;
   int packed_constant = -1;  // the packed weights, if they are one

@@ -205,7 +205,9 @@ void BlockPlanner::PlaceScan(NodeId id) {
     if (index < attr.carries) continue;
     Shape step = graph_.type(result).shape;
     step.erase(step.begin());
-    scan.AddStack(index, Place(result, false, SizeOf(step)), context_.entry->buffers);
+    // What begins anew with every segment leaves a carry in a place of its own, so that a sequence may hold one chunk.
+    const Size guard = KeepsCheckpoints(attr) ? Size{0, {}} : SizeOf(step);
+    scan.AddStack(index, Place(result, false, guard), context_.entry->buffers);
     std::vector<View>& others = destinations_[result];
     for (const View& other : others) scan.AddStack(index, other, context_.entry->buffers);
     others.clear();

@@ -3,11 +3,13 @@
 //   plan_block.cpp       roots: what must be in memory, and where
 //   plan_lanes.cpp       lane programs: the instructions that yield a value, by demand
 //   plan_draft.cpp       kernels: reductions, products, scatters; tiles and panels
-//   plan_statements.cpp  the order of kernels and loops: chunks, segments, phases
+//   plan_statements.cpp  the order of kernels and loops: chunks and phases
+//   plan_checkpoint.cpp  segments of time around them
 
 #ifndef RECURVE_COMPILER_PLAN_BLOCK_PLANNER_H_
 #define RECURVE_COMPILER_PLAN_BLOCK_PLANNER_H_
 
+#include <algorithm>
 #include <deque>
 #include <map>
 #include <optional>
@@ -42,6 +44,7 @@ struct Draft {
   int number = 0;
   int phase = 0;
   Space space;
+  ir::NodeId scan = -1;  // it is for this scan alone, so that it may run in its chunks; or -1
   Kernel kernel;
   std::map<std::pair<ir::NodeId, int64_t>, int> memo;  // (value, unit offset) -> instruction
   std::vector<std::vector<PanelGroup>> groups;         // per product
@@ -50,6 +53,11 @@ struct Draft {
   std::optional<std::string> chunk_time;               // runs in chunks of this axis
   int added = -1;                                      // its number in the entry, once finished
 };
+
+// What runs in each phase, or is put off until after it: its own phase is the second number then, else -1.
+using Phases = std::map<std::pair<int, int>, std::vector<Statement>>;
+// Adds phase after phase, with barriers between them.
+void AppendPhases(Phases phases, std::vector<Statement>& statements);
 
 class BlockPlanner {
  public:
@@ -80,7 +88,7 @@ class BlockPlanner {
   std::optional<View> ViewOf(ir::NodeId id) const;
 
   void DraftKernels();
-  Draft& DraftFor(int phase, const Space& space);
+  Draft& DraftFor(int phase, const Space& space, ir::NodeId scan = -1);
   void DraftReduce(ir::NodeId id);
   void DraftContraction(ir::NodeId id);
   void DraftProduct(ir::NodeId id);
@@ -100,15 +108,35 @@ class BlockPlanner {
   std::vector<ChunkScan> ChunkScans() const;
   bool IsSegmented() const { return context_.plan->choices.segment > 0 && context_.entry->name == "backward"; }
   bool IsRestored(const ir::ScanAttr& attr) const { return IsSegmented() && attr.checkpoint >= 0; }
-  int AddSegments(const SegmentChoice& choice);
+  bool KeepsCheckpoints(const ir::ScanAttr& attr) const;
   const ChunkScan* ScanOfSteps(const Kernel& kernel, const std::vector<ChunkScan>& scans) const;
   Statement PlanSum(const Draft& draft, const ChunkScan& scan);
   void Finish(Draft& draft);
   int AddKernel(Kernel kernel);
   Statement PlanScanStatement(ir::NodeId id, const ChunkChoice& choice, int outer);
   Statement PlanLoopStatement(ir::NodeId id, const ChunkChoice& choice, int outer);
-  Statement PlanCheckpoint(ir::NodeId id, int segments);
+
+  // Of one choice: its chunk loops and what is planned to run in the innermost.
+  struct SegmentLoop {
+    SegmentChoice choice;
+    int outer = -1, chunk = -1;  // numbers; the same where segments are not cut in turn
+    Phases phases;
+    Phases again;  // what of that computes forward
+    std::vector<ir::NodeId> restored;
+
+    bool yields_forward(int k) const { return std::ranges::find(choice.again, k) != choice.again.end(); }
+  };
+  std::vector<SegmentLoop> AddSegments(const std::vector<PhasedKernel>& kernels, const std::vector<ChunkScan>& scans,
+                                       const std::vector<ChunkChoice>& choices);
+  int AddSegmentChunks(const std::string& time, bool reverse);
+  Statement PlanSegments(SegmentLoop segment);
+  void KeepScansApart();
+  void FindElements();
+  ir::NodeId Moved(ir::NodeId id) const;
+  Statement PlanCopies(ir::NodeId id, TimeLoop::Steps steps, int chunk, const std::vector<View>& from,
+                       const std::vector<std::vector<View>>& to);
   View CheckpointOf(const ir::ScanAttr& attr, int carry, int segments);
+  View InnerCheckpointOf(const ir::ScanAttr& attr, int carry, int subsegments);
 
   void NeedInMemory(ir::NodeId id) { restart_ |= extra_roots_.insert(id).second; }
   void NeedOpaque(ir::NodeId id) { restart_ |= schedule_.MakeOpaque(id); }
@@ -129,6 +157,7 @@ class BlockPlanner {
   std::vector<PendingStore> stores_;
   std::deque<Draft> drafts_;
   std::map<ir::NodeId, std::set<int>> costly_users_;  // the drafts that compute a costly value
+  std::map<ir::NodeId, ir::NodeId> of_scan_;          // values whose kernels are for a scan alone
 };
 
 }  // namespace recurve

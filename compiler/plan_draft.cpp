@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "compiler/graph_util.h"
 #include "compiler/plan_collapse.h"
 #include "compiler/plan_tile.h"
 #include "compiler/plan_view.h"
@@ -165,6 +166,26 @@ void BlockPlanner::DraftScatter(NodeId id) {
   }
 }
 
+// The value that this one is but moved.
+NodeId BlockPlanner::Moved(NodeId id) const {
+  while (IsDataMovement(graph_[id].op) && graph_[id].args.size() == 1) id = graph_[id].args[0];
+  return id;
+}
+
+// What a single scan takes step by step has a kernel of its own: one with what another scan takes, such as that of the
+// other direction, would fit the chunks of neither.
+void BlockPlanner::FindElements() {
+  std::map<NodeId, std::set<NodeId>> readers;
+  for (NodeId id = 0; id < graph_.size(); ++id) {
+    if (graph_[id].op != Op::kScan) continue;
+    const auto& attr = graph_[id].As<ir::ScanAttr>();
+    for (int i = attr.carries; i < attr.carries + attr.sequences; ++i) readers[Moved(graph_[id].args[i])].insert(id);
+  }
+  for (const auto& [value, scans] : readers) {
+    if (scans.size() == 1) of_scan_[value] = *scans.begin();
+  }
+}
+
 void BlockPlanner::DraftKernels() {
   drafts_.clear();
   costly_users_.clear();
@@ -172,7 +193,8 @@ void BlockPlanner::DraftKernels() {
     bool summed_here = schedule_.form(store.node) == Form::kTile;
     int phase = summed_here || schedule_.opaque().contains(store.node) ? schedule_.phase(store.node)
                                                                        : schedule_.LaneAvailable(store.node);
-    Draft& draft = DraftFor(phase, SpaceOf(graph_.type(store.node).shape));
+    const auto own = of_scan_.find(store.node);
+    Draft& draft = DraftFor(phase, SpaceOf(graph_.type(store.node).shape), own == of_scan_.end() ? -1 : own->second);
     int value = Demand(draft, store.node, 0);
     draft.kernel.stores.push_back({value, AlignTo(draft.space, store.view, 0)});
   }

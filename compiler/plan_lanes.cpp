@@ -16,14 +16,16 @@ using ir::Op;
 using ir::Shape;
 using Kind = LaneInstruction::Kind;
 
-Draft& BlockPlanner::DraftFor(int phase, const Space& space) {
+Draft& BlockPlanner::DraftFor(int phase, const Space& space, NodeId scan) {
   for (Draft& draft : drafts_) {
-    if (draft.kernel.kind == KernelKind::kMap && draft.phase == phase && draft.space == space) return draft;
+    if (draft.kernel.kind == KernelKind::kMap && draft.phase == phase && draft.space == space && draft.scan == scan)
+      return draft;
   }
   Draft& draft = drafts_.emplace_back();
   draft.number = static_cast<int>(drafts_.size()) - 1;
   draft.phase = phase;
   draft.space = space;
+  draft.scan = scan;
   for (const Dim& dim : space.rows) draft.kernel.rows.push_back(SizeOf(dim));
   draft.kernel.units = space.units;
   return draft;

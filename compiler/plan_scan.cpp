@@ -91,6 +91,8 @@ std::vector<View> ScanPlan::StepViews(int i) const {
   return views;
 }
 
+View ScanPlan::NextView(int i) const { return SlotOfLoop(carries_[i].slots, 1); }
+
 View ScanPlan::FinalView(int i) const { return SlotOfEnd(carries_[i].slots, !attr_->reverse, 1); }
 
 TimeLoop ScanPlan::PlanBody(EntryContext& context, const std::vector<View>& operands) const {

@@ -31,6 +31,8 @@ class ScanPlan {
   View FinalView(int carry) const;
   // In its loop: where a step reads the carry, then those of its copies that stand for the same step.
   std::vector<View> StepViews(int carry) const;
+  // In its loop: where a step leaves the carry.
+  View NextView(int carry) const;
 
   // The buffers that its steps write; those whose slots are carries may be used a step beyond either end.
   std::vector<int> StackBuffers() const;

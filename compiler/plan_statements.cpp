@@ -1,4 +1,4 @@
-// compiler/plan_statements.cpp: chunk loops, segments and phases around kernels and scans.
+// compiler/plan_statements.cpp: chunk loops and phases around kernels and scans.
 
 #include "compiler/plan_block_planner.h"
 
@@ -111,83 +111,6 @@ Statement BlockPlanner::PlanLoopStatement(NodeId id, const ChunkChoice& choice, 
   return {std::move(statement)};
 }
 
-// Where the carry of a scan at the beginning of each segment is kept: a value for each on the tape.
-View BlockPlanner::CheckpointOf(const ir::ScanAttr& attr, int carry, int segments) {
-  std::vector<Buffer>& tape = context_.plan->tape;
-  const Shape& shape = attr.body->type(attr.body->inputs()[carry]).shape;
-  Buffer buffer{.name = fmt::format("checkpoint{}.{}", attr.checkpoint, carry),
-                .place = Place::kTape,
-                .size = SizeOf(shape) * Size{1, {context_.plan->segments->count}}};
-  const auto found = std::ranges::find(tape, buffer.name, &Buffer::name);
-  buffer.tape_region = static_cast<int>(found - tape.begin());
-  if (found == tape.end()) tape.push_back(buffer);
-  const int number = context_.AddBuffer(std::move(buffer));
-  context_.entry->chunks[segments].checkpoints.push_back(number);
-  return DenseView(number, shape);
-}
-
-// Before the steps of a segment: forward keeps the carries, backward takes them.
-Statement BlockPlanner::PlanCheckpoint(NodeId id, int segments) {
-  const auto& attr = graph_[id].As<ir::ScanAttr>();
-  const ScanPlan& scan = scans_.at(id);
-  const bool restores = IsRestored(attr);
-  Graph copy;
-  std::vector<View> inputs;
-  std::vector<std::vector<View>> destinations;
-  for (int i = 0; i < attr.carries; ++i) {
-    const NodeId carry = attr.body->inputs()[i];
-    const std::string& name = (*attr.body)[carry].As<ir::InputAttr>().name;
-    const NodeId value = copy.AddInput(name, ir::Role::kCarry, attr.body->type(carry).shape).id();
-    copy.SetLabel(value, name);
-    copy.AddOutput(name, value);
-    const View kept = CheckpointOf(attr, i, segments);
-    const std::vector<View> slots = scan.StepViews(i);
-    inputs.push_back(restores ? kept : slots.front());
-    destinations.push_back(restores ? slots : std::vector<View>{kept});
-  }
-  TimeLoop loop{.loop = scan.loop(),
-                .time = attr.time,
-                .reverse = attr.reverse,
-                .chunk = segments,
-                .only_first = true,
-                .body = PlanBlock(context_, copy, inputs, destinations)};
-  loop.body.push_back({Barrier{}});
-  return {std::move(loop)};
-}
-
-// The scan's loop; in a forward program that keeps checkpoints, segment by segment.
-Statement BlockPlanner::PlanScanStatement(NodeId id, const ChunkChoice& choice, int outer) {
-  const auto& attr = graph_[id].As<ir::ScanAttr>();
-  Plan& plan = *context_.plan;
-  const bool keeps = plan.choices.segment > 0 && context_.entry->name == "forward" && attr.checkpoint >= 0;
-  if (!keeps) return PlanLoopStatement(id, choice, outer);
-  if (!plan.segments) {
-    plan.segments = SegmentsOf(attr.time.axis, plan);
-  }
-  // Of two time axes backward will say that it can't.
-  if (plan.segments->time != attr.time.axis) return PlanLoopStatement(id, choice, outer);
-  const int number = AddSegments({.time = attr.time.axis, .reverse = attr.reverse});
-  ChunkLoop loop{.chunk = number, .body = {PlanCheckpoint(id, number)}};
-  loop.body.push_back(PlanLoopStatement(id, choice, number));
-  loop.body.push_back({Barrier{}});
-  return {std::move(loop)};
-}
-
-// The number of a chunk loop over segments.
-int BlockPlanner::AddSegments(const SegmentChoice& choice) {
-  EntryPlan& entry = *context_.entry;
-  Chunks segments = *context_.plan->segments;
-  segments.reverse = choice.reverse;
-  segments.rings = choice.rings;
-  for (int ring : choice.rings) {
-    std::vector<std::string>& axes = entry.buffers[ring].size.axes;
-    *std::ranges::find(axes, choice.time) = segments.axis;
-    std::ranges::sort(axes);
-  }
-  entry.chunks.push_back(std::move(segments));
-  return static_cast<int>(entry.chunks.size()) - 1;
-}
-
 // The scan whose steps a kernel sums; none if it sums something else, or steps of no scan.
 const ChunkScan* BlockPlanner::ScanOfSteps(const Kernel& kernel, const std::vector<ChunkScan>& scans) const {
   if (kernel.kind == KernelKind::kScatter) return nullptr;
@@ -212,8 +135,6 @@ Statement BlockPlanner::PlanSum(const Draft& draft, const ChunkScan& scan) {
   return {ChunkLoop{.chunk = number, .body = {{KernelCall{draft.added}}}}};
 }
 
-// Phase after phase, with barriers between them.
-using Phases = std::map<int, std::vector<Statement>>;
 void AppendPhases(Phases phases, std::vector<Statement>& statements) {
   for (auto& [phase, list] : phases) {
     if (!statements.empty()) statements.push_back({Barrier{}});
@@ -224,6 +145,8 @@ void AppendPhases(Phases phases, std::vector<Statement>& statements) {
 std::vector<Statement> BlockPlanner::Run() {
   size_t buffers = context_.entry->buffers.size();
   int loops = context_.loops;
+  FindElements();
+  KeepScansApart();
   do {
     restart_ = false;
     context_.entry->buffers.resize(buffers);
@@ -243,54 +166,55 @@ std::vector<Statement> BlockPlanner::Run() {
       for (int k : *chosen) drafts_[k].chunk_time = scans[i].time.axis;
     }
   }
-  SegmentChoice segment;
-  int segments = -1;
-  const bool is_segmented =
-      IsSegmented() && context_.plan->segments && std::ranges::any_of(scans, &ChunkScan::is_restored);
-  if (is_segmented) {
-    segment = ChooseSegment(kernels, scans, choices, entry.buffers);
-    if (segment.refused.empty()) {
-      segments = AddSegments(segment);
-    } else {
-      context_.plan->refused = segment.refused;
-    }
+  std::vector<SegmentLoop> segments = AddSegments(kernels, scans, choices);
+  std::map<int, SegmentLoop*> segment_of_scan, segment_of_kernel;
+  std::map<int, int> delayed;
+  for (SegmentLoop& segment : segments) {
+    for (int i : segment.choice.scans) segment_of_scan[i] = &segment;
+    for (int k : segment.choice.kernels) segment_of_kernel[k] = &segment;
+    for (int k : segment.choice.later) delayed[k] = segment.choice.phase;
   }
 
-  Phases before, inside, after;
+  Phases phases;
   for (Draft& draft : drafts_) {
-    const bool is_in_segment = std::ranges::find(segment.kernels, draft.number) != segment.kernels.end();
-    const bool is_after = std::ranges::find(segment.later, draft.number) != segment.later.end();
+    const auto segment = segment_of_kernel.find(draft.number);
+    const bool is_in_segment = segment != segment_of_kernel.end();
     const bool is_in_chunk = draft.chunk_time.has_value();
     const ChunkScan* summed = is_in_chunk ? nullptr : ScanOfSteps(draft.kernel, scans);
-    if (is_in_segment) draft.chunk_time = segment.time;
+    if (is_in_segment) draft.chunk_time = segment->second->choice.time;
     if (summed != nullptr) {
       draft.chunk_time = summed->time.axis;
       draft.kernel.sums_steps = true;
     }
     Finish(draft);
     draft.added = AddKernel(std::move(draft.kernel));
-    if (is_in_segment) entry.kernels[draft.added].chunk = segments;
-    Phases& phases = is_in_segment ? inside : is_after ? after : before;
+    if (is_in_segment) entry.kernels[draft.added].chunk = segment->second->chunk;
     if (is_in_chunk) continue;
-    phases[draft.phase].push_back(summed != nullptr ? PlanSum(draft, *summed) : Statement{KernelCall{draft.added}});
+    std::pair<int, int> phase(draft.phase, -1);
+    if (delayed.contains(draft.number)) phase = {delayed.at(draft.number), draft.phase};
+    (is_in_segment ? segment->second->phases : phases)[phase].push_back(
+        summed != nullptr ? PlanSum(draft, *summed) : Statement{KernelCall{draft.added}});
+    if (is_in_segment && segment->second->yields_forward(draft.number))
+      segment->second->again[phase].push_back({KernelCall{draft.added}});
   }
-  size_t i = 0;
+  int i = 0;
   for (const auto& [id, plan] : scans_) {
-    const bool is_in_segment = segments >= 0 && scans[i].time.axis == segment.time;
-    std::vector<Statement>& phase = (is_in_segment ? inside : before)[schedule_.phase(id)];
-    if (is_in_segment && scans[i].is_restored) phase.push_back(PlanCheckpoint(id, segments));
-    phase.push_back(PlanScanStatement(id, choices[i++], is_in_segment ? segments : -1));
+    SegmentLoop* const segment = segment_of_scan.contains(i) ? segment_of_scan.at(i) : nullptr;
+    const std::pair<int, int> phase(schedule_.phase(id), -1);
+    Statement loop = PlanScanStatement(id, choices[i], segment != nullptr ? segment->chunk : -1);
+    if (segment != nullptr && scans[i].is_restored) {
+      segment->restored.push_back(id);
+      segment->again[phase].push_back(loop);
+    }
+    (segment != nullptr ? segment->phases : phases)[phase].push_back(std::move(loop));
+    ++i;
+  }
+  for (SegmentLoop& segment : segments) {
+    const std::pair<int, int> phase(segment.choice.phase, -1);
+    phases[phase].push_back(PlanSegments(std::move(segment)));
   }
   std::vector<Statement> statements;
-  AppendPhases(std::move(before), statements);
-  if (segments >= 0) {
-    ChunkLoop loop{.chunk = segments, .body = {}};
-    AppendPhases(std::move(inside), loop.body);
-    loop.body.push_back({Barrier{}});
-    if (!statements.empty()) statements.push_back({Barrier{}});
-    statements.push_back({std::move(loop)});
-  }
-  AppendPhases(std::move(after), statements);
+  AppendPhases(std::move(phases), statements);
   return statements;
 }
 

@@ -76,7 +76,7 @@ class PlanPrinter {
         PrintKernel(call->kernel, indent);
       } else if (const auto* loop = std::get_if<TimeLoop>(&statement.kind)) {
         std::string time = loop->time.is_constant() ? fmt::format("{}", loop->time.extent) : loop->time.axis;
-        out_ += fmt::format("{}for t{} in {}{} {{\n", indent, loop->loop, loop->only_first ? "the first of " : "",
+        out_ += fmt::format("{}for t{} in {}{} {{\n", indent, loop->loop, StepsOf(*loop),
                             loop->reverse ? fmt::format("{}-1 .. 0", time) : fmt::format("0 .. {}-1", time));
         if (loop->team) out_ += fmt::format("{}  team {}\n", indent, TextOf(*loop->team));
         PrintStatements(loop->body, depth + 1);
@@ -93,16 +93,25 @@ class PlanPrinter {
         out_ += indent + "}\n";
       } else if (const auto* chunk = std::get_if<ChunkLoop>(&statement.kind)) {
         const Chunks& chunks = entry_.chunks[chunk->chunk];
-        out_ +=
-            fmt::format("{}in chunks of {} steps of {}, {} times as many as make {} rows of {} a step{} {{\n", indent,
-                        chunks.axis, chunks.outer < 0 ? chunks.time : entry_.chunks[chunks.outer].axis, chunks.multiple,
-                        chunks.rows, Text(chunks.step_rows), chunks.reverse ? ", last steps first" : "");
+        out_ += fmt::format("{}in chunks of {} steps of {}, {} times as many as make {} rows of {} a step{}{} {{\n",
+                            indent, chunks.axis, AxisCutBy(chunks, entry_.chunks), chunks.multiple, chunks.rows,
+                            Text(chunks.step_rows), chunks.reverse != chunk->against ? ", last steps first" : "",
+                            chunk->only_first ? ", the first only" : "");
         PrintStatements(chunk->body, depth + 1);
         out_ += indent + "}\n";
       } else {
         out_ += indent + "barrier\n";
       }
     }
+  }
+
+  static const char* StepsOf(const TimeLoop& loop) {
+    switch (loop.steps) {
+      case TimeLoop::Steps::kAll: return "";
+      case TimeLoop::Steps::kFirst: return "the first of ";
+      case TimeLoop::Steps::kLast: return "the last of ";
+    }
+    return "";
   }
 
   void PrintKernel(int number, const std::string& indent) {

@@ -218,7 +218,12 @@ SplitPrograms SplitForwardBackward(const Graph& joint, int primal_outputs, TapeP
   std::vector<bool> free(joint.size());
   for (NodeId id : joint.inputs()) free[id] = true;
   std::vector<bool> again(joint.size());
-  if (policy == TapePolicy::kRecompute) again = ValuesOverTime(joint);
+  if (policy != TapePolicy::kStore) again = ValuesOverTime(joint);
+  if (policy == TapePolicy::kRecomputeApart) {
+    const std::vector<bool> used = NeededBy(joint, primal);
+    for (NodeId id = 0; id < joint.size(); ++id)
+      again[id] = again[id] && !(used[id] && joint[id].op == Op::kScanResult);
+  }
   std::vector<NodeId> tape = ChooseTape(joint, mentioned, free, again);
   if (policy == TapePolicy::kStore) {
     return {ForwardProgram(joint, tape, primal_outputs), BackwardProgram(joint, tape, primal_outputs)};

@@ -30,6 +30,8 @@ enum class TapePolicy : uint8_t {
   // revolve", of which this is the case of one level and equal segments; Chen et al. 2016, "Training deep nets with
   // sublinear memory cost").
   kRecompute,
+  // Likewise, but results of scans that forward itself uses are stored: no scan waits for another to be computed again.
+  kRecomputeApart,
 };
 
 // `primal_outputs`: how many leading outputs of `joint` belong to the forward program.

@@ -202,7 +202,7 @@ AxisSizes SizesIn(const EntrySummary& entry, AxisSizes sizes) {
     const double shortest = std::max(1.0, std::floor(static_cast<double>(chunks.rows) / *rows));
     const double steps = std::min(shortest * static_cast<double>(chunks.multiple), time->second);
     sizes[chunks.axis] = steps;
-    if (!chunks.count.empty()) sizes[chunks.count] = std::ceil(time->second / steps);
+    if (!chunks.count.empty()) sizes[chunks.count] = std::ceil(sizes.at(AxisCutBy(chunks, entry.chunks)) / steps);
   }
   return sizes;
 }
@@ -221,7 +221,7 @@ std::vector<std::pair<std::string, std::string>> NamesOf(const std::vector<Chunk
     add(loop.axis, fmt::format("min({}, {}max(1, floor({}/{})))", loop.time,
                                loop.multiple == 1 ? "" : fmt::format("{}*", loop.multiple), loop.rows,
                                is_product ? fmt::format("({})", rows) : rows));
-    add(loop.count, fmt::format("ceil({}/{})", loop.time, loop.axis));
+    add(loop.count, fmt::format("ceil({}/{})", AxisCutBy(loop, chunks), loop.axis));
   }
   return names;
 }

@@ -82,13 +82,15 @@ class PhaseWalk {
           Meet();
           continue;
         }
-        const double steps = loop->only_first ? 1 : loop->chunk >= 0 ? chunk_steps_ : At(SizeOf(loop->time));
+        const double steps = loop->steps != TimeLoop::Steps::kAll ? 1
+                             : loop->chunk >= 0                   ? chunk_steps_
+                                                                  : At(SizeOf(loop->time));
         for (double step = 0; step < steps; ++step) Walk(loop->body);
       } else if (const auto* loop = std::get_if<ChunkLoop>(&statement.kind)) {
         const Chunks& chunks = entry_.chunks[loop->chunk];
         const double outer = chunk_steps_;
         const double all = chunks.outer < 0 ? axes_.at(chunks.time) : outer, longest = axes_.at(chunks.axis);
-        for (double done = 0; done < all; done += longest) {
+        for (double done = 0; done < (loop->only_first ? 1 : all); done += longest) {
           chunk_steps_ = std::min(longest, all - done);
           Walk(loop->body);
         }
