@@ -32,6 +32,8 @@ Value* EmitSize(llvm::IRBuilder<>& builder, const EmitTypes& types, const Size& 
 Value* EmitChunkSteps(llvm::IRBuilder<>& builder, const EmitTypes& types, const Chunks& chunks,
                       const std::function<Value*(const std::string&)>& axis) {
   Value* shortest = builder.CreateUDiv(types.Word(chunks.rows), EmitSize(builder, types, chunks.step_rows, axis));
+  Value* whole = builder.CreateAnd(shortest, types.Word(-kMostStepsAtATime));
+  shortest = builder.CreateSelect(builder.CreateICmpEQ(whole, types.Word(0)), shortest, whole);
   shortest = builder.CreateSelect(builder.CreateICmpEQ(shortest, types.Word(0)), types.Word(1), shortest);
   Value* steps = builder.CreateMul(shortest, types.Word(chunks.multiple));
   Value* all = axis(chunks.time);

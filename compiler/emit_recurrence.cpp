@@ -416,21 +416,34 @@ class RecurrenceEmitter {
     auto go_to = [&](Value* step) {
       emitter_.time_ = recurrence_.reverse ? builder_.CreateSub(last, step) : builder_.CreateAdd(begin, step);
     };
-    Value* done = Word(0);
-    if (bundle.steps > 1) {
-      Value* groups = builder_.CreateUDiv(steps, Word(bundle.steps));
+    // Groups of steps begin at multiples of their length in either direction, since chunks do: how steps are grouped
+    // depends on nothing else.
+    Value* groups = builder_.CreateUDiv(steps, Word(bundle.steps));
+    Value* grouped = builder_.CreateMul(groups, Word(bundle.steps));
+    Value* single = builder_.CreateSub(steps, grouped);
+    auto in_groups = [&] {
       carried = EmitCarriedLoop(builder_, groups, carried, [&](Value* group, std::vector<Value*> states) {
         Value* first = builder_.CreateMul(group, Word(bundle.steps));
+        if (recurrence_.reverse) first = builder_.CreateAdd(single, first);
         auto go_to_step = [&](int step) { go_to(builder_.CreateAdd(first, Word(step))); };
         return StepsAtOnce(lanes, bundle, kept, go_to_step, std::move(states));
       });
-      done = builder_.CreateMul(groups, Word(bundle.steps));
+    };
+    auto one_by_one = [&](Value* count, Value* done) {
+      carried = EmitCarriedLoop(builder_, count, carried, [&](Value* i, std::vector<Value*> states) {
+        go_to(builder_.CreateAdd(done, i));
+        return Step(lanes, bundle, kept, std::move(states));
+      });
+    };
+    if (bundle.steps == 1) {
+      one_by_one(steps, Word(0));
+    } else if (recurrence_.reverse) {
+      one_by_one(single, Word(0));
+      in_groups();
+    } else {
+      in_groups();
+      one_by_one(single, grouped);
     }
-    Value* left = builder_.CreateSub(steps, done);
-    carried = EmitCarriedLoop(builder_, left, carried, [&](Value* i, std::vector<Value*> states) {
-      go_to(builder_.CreateAdd(done, i));
-      return Step(lanes, bundle, kept, std::move(states));
-    });
     emitter_.time_ = recurrence_.reverse ? begin : last;
     for (size_t s = 0; s < bundle.strips.size(); ++s) {
       for (size_t c = 0; c < States(); ++c) {

@@ -319,8 +319,13 @@ struct Statement {
   std::variant<KernelCall, RowLoop, TimeLoop, ChunkLoop, Barrier> kind;
 };
 
+// Most steps at a time of a linear recurrence; a power of two.
+inline constexpr int kMostStepsAtATime = 4;
+
 // How a chunk loop cuts time: as many steps as make `rows` rows of `step_rows` a step, at least one, `multiple` times.
-// Numbers `multiple` are powers of two, so that a chunk of more steps holds whole chunks of fewer.
+// From kMostStepsAtATime on they are rounded down to a multiple of that, so that a linear recurrence takes the same
+// steps at a time whatever chunks it runs in. Numbers `multiple` are powers of two, so that a chunk of more steps holds
+// whole chunks of fewer.
 struct Chunks {
   std::string axis;  // the name by which a Size mentions the steps of a chunk
   std::string time;  // the axis that is cut

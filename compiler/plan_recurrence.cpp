@@ -14,7 +14,6 @@ using Kind = LaneInstruction::Kind;
 
 constexpr int kMostVectors = 4;    // side by side; more hide nothing and want more registers
 constexpr int kFewestVectors = 2;  // lines come from memory in pairs
-constexpr int kMostSteps = 4;      // at a time
 // What operations hold beside their operands. Costly ones have constants that stay from step to step, and those of
 // vectors side by side overlap.
 constexpr int kCheapRegisters = 4, kCostlyRegisters = 10, kCostlyOverlap = 5;
@@ -255,7 +254,7 @@ int StepsAtATime(const Recurrence& recurrence, double latency, double work, int 
   const double more = WorkOf(recurrence.look_ahead.program) + states * 2;
   int best = 1;
   double best_cycles = std::max(latency, vectors * work);
-  for (int steps = 2; steps <= kMostSteps; steps *= 2) {
+  for (int steps = 2; steps <= kMostStepsAtATime; steps *= 2) {
     // Products and sums of all the steps are held until the state is there.
     if (vectors * static_cast<int>(recurrence.carried.size()) * (2 * steps + 1) > registers) break;
     const double cycles = std::max(CyclesOf(ir::Op::kMul).latency / steps, vectors * (work + more));

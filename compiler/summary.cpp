@@ -199,7 +199,8 @@ AxisSizes SizesIn(const EntrySummary& entry, AxisSizes sizes) {
     const std::optional<double> rows = ValueOf(step, sizes);
     const auto time = sizes.find(chunks.time);
     if (!rows || time == sizes.end()) continue;
-    const double shortest = std::max(1.0, std::floor(static_cast<double>(chunks.rows) / *rows));
+    double shortest = std::max(1.0, std::floor(static_cast<double>(chunks.rows) / *rows));
+    if (shortest >= kMostStepsAtATime) shortest -= std::fmod(shortest, kMostStepsAtATime);
     const double steps = std::min(shortest * static_cast<double>(chunks.multiple), time->second);
     sizes[chunks.axis] = steps;
     if (!chunks.count.empty()) sizes[chunks.count] = std::ceil(sizes.at(AxisCutBy(chunks, entry.chunks)) / steps);
@@ -218,9 +219,9 @@ std::vector<std::pair<std::string, std::string>> NamesOf(const std::vector<Chunk
     step.Add(loop.step_rows);
     const std::string rows = step.Text();
     const bool is_product = rows.find('*') != std::string::npos;
-    add(loop.axis, fmt::format("min({}, {}max(1, floor({}/{})))", loop.time,
-                               loop.multiple == 1 ? "" : fmt::format("{}*", loop.multiple), loop.rows,
-                               is_product ? fmt::format("({})", rows) : rows));
+    add(loop.axis, fmt::format("min({}, {}max(1, floor{}({}/{})))", loop.time,
+                               loop.multiple == 1 ? "" : fmt::format("{}*", loop.multiple), kMostStepsAtATime,
+                               loop.rows, is_product ? fmt::format("({})", rows) : rows));
     add(loop.count, fmt::format("ceil({}/{})", AxisCutBy(loop, chunks), loop.axis));
   }
   return names;

@@ -79,7 +79,8 @@ Summary Summarize(const ir::Graph& graph, const Plan& plan);
 
 // The sizes and those of the entry's chunks, where they follow from them.
 AxisSizes SizesIn(const EntrySummary& entry, AxisSizes sizes);
-// What the names of chunks stand for: {"chunk0", "min(T, 4*max(1, floor(128/B)))"}; each once.
+// What the names of chunks stand for: {"chunk0", "min(T, 4*max(1, floor4(128/B)))"}, where floor4 rounds down to a
+// multiple of 4, or below 4 to a whole number; each once.
 std::vector<std::pair<std::string, std::string>> NamesOf(const std::vector<Chunks>& chunks);
 // Bytes of tape and workspace that `forward` and `backward` take together; nothing if the plan lacks one of them or
 // `sizes` an axis.

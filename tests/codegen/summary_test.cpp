@@ -149,9 +149,10 @@ TEST(Summary, FormulasOfMemoryRoundEachRegionUp) {
 TEST(Summary, ChunksAreAsLongAsTheirFormulaSays) {
   const Chunks chunks{.axis = "chunk0", .time = "T", .rows = 1000, .step_rows = Size{2, {"B"}}};
   EXPECT_EQ(NamesOf({chunks, chunks}),
-            (std::vector<std::pair<std::string, std::string>>{{"chunk0", "min(T, max(1, floor(1000/(2*B))))"}}));
+            (std::vector<std::pair<std::string, std::string>>{{"chunk0", "min(T, max(1, floor4(1000/(2*B))))"}}));
   const EntrySummary entry{.chunks = {chunks}};
-  EXPECT_EQ(SizesIn(entry, {{"T", 400}, {"B", 3}}).at("chunk0"), 166);
+  EXPECT_EQ(SizesIn(entry, {{"T", 400}, {"B", 3}}).at("chunk0"), 164);
+  EXPECT_EQ(SizesIn(entry, {{"T", 50}, {"B", 200}}).at("chunk0"), 2);
   EXPECT_EQ(SizesIn(entry, {{"T", 50}, {"B", 3}}).at("chunk0"), 50);
   EXPECT_EQ(SizesIn(entry, {{"T", 50}, {"B", 3000}}).at("chunk0"), 1);
   EXPECT_FALSE(SizesIn(entry, {{"T", 50}}).contains("chunk0"));

@@ -102,12 +102,8 @@ TEST_P(Segments, OfACellGiveTheSameBits) {
     ExpectSameBits(GraphOf(source, "m", {{"I", 5}, {"H", 9}}), {.precision = precision},
                    {{1, 3, 7, 1},
                     {23, 3, 7, 1},
-                    {23, 3, 7, 4},
                     {20, 2, 1000, 1},
-                    {500, 3, 1024, 8},
-                    {1, 3, 7, 2, 1},
                     {23, 3, 7, 4, 1},
-                    {23, 3, 7, 2, 1, true},
                     {23, 3, 7, 4, 0, true},
                     {1500, 3, 1024, 8, 4}});
   }
@@ -133,14 +129,7 @@ TEST(SegmentsOf, ModelsGiveTheSameBits) {
   for (const char* source : kModels) {
     SCOPED_TRACE(source);
     ExpectSameBits(GraphOf(source, "m", {{"I", 5}, {"H", 9}}), {},
-                   {{1, 3, 7, 1},
-                    {23, 3, 7, 1},
-                    {23, 3, 7, 4},
-                    {500, 3, 1024, 8},
-                    {23, 3, 7, 4, 1},
-                    {23, 3, 7, 4, 0, true},
-                    {23, 3, 7, 4, 2, true},
-                    {1500, 3, 1024, 8, 4}});
+                   {{1, 3, 7, 1}, {23, 3, 7, 4}, {23, 3, 7, 4, 1}, {23, 3, 7, 4, 2, true}, {500, 3, 1024, 8}});
   }
 }
 
@@ -168,38 +157,40 @@ TEST(SegmentsOf, ModelsOfSeveralDirectionsAndAxesGiveTheSameBits) {
   for (const char* source : kModels) {
     SCOPED_TRACE(source);
     ExpectSameBits(GraphOf(source, "m", {{"I", 5}, {"H", 9}}), {},
-                   {{1, 3, 7, 1, 0, true},
-                    {23, 3, 7, 1, 0, true},
-                    {23, 3, 7, 4, 0, true},
-                    {500, 3, 1024, 8, 0, true},
-                    {23, 3, 7, 4, 1, true},
-                    {1500, 3, 1024, 8, 4, true}});
+                   {{1, 3, 7, 1, 0, true}, {23, 3, 7, 4, 0, true}, {23, 3, 7, 4, 1, true}, {500, 3, 1024, 8, 0, true}});
   }
 }
 
-// A linear recurrence that runs several steps at a time groups them from where its segment begins (README).
 bool LooksAhead(const Plan& plan) {
   return std::ranges::any_of(plan.entries, [](const EntryPlan& entry) {
     return std::ranges::any_of(entry.kernels, [](const Kernel& k) { return k.recurrence.look_ahead.steps > 1; });
   });
 }
 
+// A linear recurrence of few units takes several steps at a time, the same ones in whatever chunks.
+TEST(SegmentsOf, LinearRecurrencesGiveTheSameBits) {
+  for (const char* direction : {"", "reverse "}) {
+    const std::string source = fmt::format(
+        "cell c(H) {{\n  input x: [H], z: [H]\n  state h: [H]\n  h' = z * h + x\n  output h'\n}}\n"
+        "model m(H) {{\n  input x: [H] over T, z: [H] over T\n  y = {}scan c(H=H) over x, z\n  output y\n}}\n",
+        direction);
+    const ir::Graph graph = GraphOf(source, "m", {{"H", 8}});
+    auto plan = PlanProgram(graph, {.plan = {.segment = 1}});
+    ASSERT_TRUE(plan) << plan.error().message;
+    EXPECT_TRUE(LooksAhead(*plan));
+    ExpectSameBits(graph, {},
+                   {{23, 1, 5, 1}, {23, 1, 5, 4}, {23, 1, 6, 4, 1}, {22, 1, 4, 2, 0, true}, {1111, 1, 128, 1}});
+  }
+}
+
 TEST(SegmentsOf, RandomCellsGiveTheSameBits) {
-  constexpr int kCells = 40;
-  int looking_ahead = 0;
+  constexpr int kCells = 30;
   for (uint64_t seed = 1; seed <= kCells; ++seed) {
     SCOPED_TRACE(fmt::format("random cell {}", seed));
     const RandomCell cell = MakeRandomCell(seed);
     const ir::Graph graph = GraphOf(cell.source, "random", cell.extents);
-    auto plan = PlanProgram(graph, {.plan = {.segment = 1}});
-    ASSERT_TRUE(plan) << plan.error().message;
-    if (LooksAhead(*plan)) {
-      ++looking_ahead;
-    } else {
-      ExpectSameBits(graph, {}, {{11, 3, 7, 1}, {11, 3, 7, 2}, {11, 3, 7, 4, 1}, {11, 3, 7, 2, 1, true}});
-    }
+    ExpectSameBits(graph, {}, {{11, 3, 12, 1}, {21, 3, 12, 4, 1}, {11, 3, 12, 2, 0, true}});
   }
-  EXPECT_LT(looking_ahead, kCells / 4);
 }
 
 // ---- A limit of memory --------------------------------------------------------------------------------------------
