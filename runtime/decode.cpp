@@ -27,6 +27,23 @@ std::vector<double> LogSoftmax(std::span<const double> scores) {
   return logs;
 }
 
+// log of the mean of probabilities whose logarithms these are, element by element.
+std::vector<double> LogMean(const std::vector<std::vector<double>>& logs) {
+  if (logs.size() == 1) return logs[0];
+  std::vector<double> means(logs[0].size());
+  for (size_t c = 0; c < means.size(); ++c) {
+    double sum = 0;
+    for (const auto& one : logs) sum += std::exp(one[c]);
+    means[c] = std::log(sum / static_cast<double>(logs.size()));
+  }
+  return means;
+}
+
+struct Member {
+  std::shared_ptr<Parameters> parameters;
+  PairModel model;
+};
+
 // A sequence that has not ended.
 struct Alive {
   Hypothesis hypothesis;
@@ -52,26 +69,27 @@ struct Search {
 
 class Decoder {
  public:
-  Decoder(const std::shared_ptr<Parameters>& parameters, PairModel model, const DecodeOptions& options)
-      : parameters_(parameters),
-        model_(std::move(model)),
-        options_(options),
-        random_(options.seed, StreamOf("decode")) {}
+  Decoder(const std::vector<Member>& members, const DecodeOptions& options)
+      : members_(members), options_(options), random_(options.seed, StreamOf("decode")) {}
 
   using Found = std::expected<std::vector<std::vector<Hypothesis>>, Error>;
 
   // Sources [first, first + count) of about the same length.
   Found RunClasses(std::span<const std::vector<int32_t>* const> sources) {
-    Session session(parameters_);
-    session.UseTeam(options_.team);
-    if (auto done = session.SetExtent("B", sources.size()); !done) return std::unexpected(done.error());
-    if (auto done = SetSources(session, sources); !done) return std::unexpected(done.error());
-    if (auto done = session.Inference(); !done) return std::unexpected(done.error());
-    const auto scores = session.Get(model_.prediction);
-    if (!scores) return std::unexpected(scores.error());
+    std::vector<Numbers> scores;  // of each member
+    for (const Member& member : members_) {
+      Session session(member.parameters);
+      session.UseTeam(options_.team);
+      if (auto done = session.SetExtent("B", sources.size()); !done) return std::unexpected(done.error());
+      if (auto done = SetSources(session, member.model, sources); !done) return std::unexpected(done.error());
+      if (auto done = session.Inference(); !done) return std::unexpected(done.error());
+      auto some = session.Get(member.model.prediction);
+      if (!some) return std::unexpected(some.error());
+      scores.push_back(*std::move(some));
+    }
     std::vector<std::vector<Hypothesis>> found;
     for (size_t b = 0; b < sources.size(); ++b) {
-      const auto logs = LogSoftmax(Row(*scores, b));
+      const Numbers logs = LogProbabilities(scores, b);
       std::vector<Hypothesis> classes;
       for (size_t c = 0; c < logs.size(); ++c) classes.push_back({{static_cast<int32_t>(c)}, logs[c]});
       std::ranges::sort(classes, {},
@@ -86,29 +104,30 @@ class Decoder {
     const size_t beam = options_.beam, rows = sources.size() * beam;
     std::vector<const std::vector<int32_t>*> repeated;
     for (const auto* source : sources) repeated.insert(repeated.end(), beam, source);
-    Stream stream(parameters_, rows);
-    stream.UseTeam(options_.team);
-    if (auto done = SetSources(stream, repeated); !done) return std::unexpected(done.error());
-    if (auto done = stream.Encode(); !done) return std::unexpected(done.error());
-    std::vector<double> previous(rows);
-    const std::vector<double> takes_step(rows, 1);
+    std::vector<std::unique_ptr<Stream>> streams;
+    for (const Member& member : members_) {
+      Stream& stream = *streams.emplace_back(std::make_unique<Stream>(member.parameters, rows));
+      stream.UseTeam(options_.team);
+      if (auto done = SetSources(stream, member.model, repeated); !done) return std::unexpected(done.error());
+      if (auto done = stream.Encode(); !done) return std::unexpected(done.error());
+    }
+    Numbers previous(rows);
     std::vector<Search> searches(sources.size());
     for (size_t i = 0; i < sources.size(); ++i) searches[i].alive.push_back({.row = i * beam});
     for (size_t length = 0; length < options_.longest; ++length) {
-      if (auto done = stream.Set(model_.previous, previous); !done) return std::unexpected(done.error());
-      if (stream.FindTensor(model_.target_lengths) != nullptr) {
-        if (auto done = stream.Set(model_.target_lengths, takes_step); !done) return std::unexpected(done.error());
+      std::vector<Numbers> scores;
+      for (size_t m = 0; m < members_.size(); ++m) {
+        auto some = Step(*streams[m], members_[m].model, previous);
+        if (!some) return std::unexpected(some.error());
+        scores.push_back(*std::move(some));
       }
-      if (auto done = stream.Step(); !done) return std::unexpected(done.error());
-      const auto scores = stream.Get(model_.prediction);
-      if (!scores) return std::unexpected(scores.error());
       // Where each row's states come from in the next step.
       std::vector<size_t> from(rows);
       std::iota(from.begin(), from.end(), size_t{0});
       bool is_done = true;
       for (size_t i = 0; i < searches.size(); ++i) {
         if (searches[i].IsDone(beam)) continue;
-        Extend(searches[i], *scores);
+        Extend(searches[i], scores);
         for (size_t k = 0; k < searches[i].alive.size(); ++k) {
           Alive& alive = searches[i].alive[k];
           from[i * beam + k] = alive.row;
@@ -118,7 +137,9 @@ class Decoder {
         is_done &= searches[i].IsDone(beam);
       }
       if (is_done) break;
-      if (auto done = Rearrange(stream, from); !done) return std::unexpected(done.error());
+      for (size_t m = 0; m < members_.size(); ++m) {
+        if (auto done = Rearrange(*streams[m], members_[m], from); !done) return std::unexpected(done.error());
+      }
     }
     std::vector<std::vector<Hypothesis>> found;
     for (Search& search : searches) {
@@ -130,23 +151,42 @@ class Decoder {
   }
 
  private:
-  std::expected<void, Error> SetSources(auto& frame, std::span<const std::vector<int32_t>* const> sources) {
+  using Numbers = std::vector<double>;
+
+  static std::expected<void, Error> SetSources(auto& frame, const PairModel& model,
+                                               std::span<const std::vector<int32_t>* const> sources) {
     const std::vector<int32_t> tokens = SideBySide(sources);
-    if (auto done = frame.SetExtent(model_.source_axis, tokens.size() / sources.size()); !done) return done;
-    const auto tensor = frame.template Tensor<int32_t>(model_.source);
+    if (auto done = frame.SetExtent(model.source_axis, tokens.size() / sources.size()); !done) return done;
+    const auto tensor = frame.template Tensor<int32_t>(model.source);
     if (!tensor) return std::unexpected(tensor.error());
     std::ranges::copy(tokens, tensor->begin());
-    std::vector<double> lengths;
+    Numbers lengths;
     for (const auto* source : sources) lengths.push_back(static_cast<double>(source->size()));
-    return frame.Set(model_.source_lengths, lengths);
+    return frame.Set(model.source_lengths, lengths);
   }
 
-  std::span<const double> Row(std::span<const double> scores, size_t row) const {
-    return scores.subspan(row * model_.target_classes, model_.target_classes);
+  // The scores of the next token in every row.
+  static std::expected<Numbers, Error> Step(Stream& stream, const PairModel& model, const Numbers& previous) {
+    if (auto done = stream.Set(model.previous, previous); !done) return std::unexpected(done.error());
+    if (stream.FindTensor(model.target_lengths) != nullptr) {
+      if (auto done = stream.Set(model.target_lengths, Numbers(previous.size(), 1)); !done)
+        return std::unexpected(done.error());
+    }
+    if (auto done = stream.Step(); !done) return std::unexpected(done.error());
+    return stream.Get(model.prediction);
+  }
+
+  // Of all members together, from the scores of each.
+  Numbers LogProbabilities(const std::vector<Numbers>& scores, size_t row) const {
+    const size_t classes = members_[0].model.target_classes;
+    std::vector<Numbers> logs;
+    for (const Numbers& of_member : scores)
+      logs.push_back(LogSoftmax(std::span(of_member).subspan(row * classes, classes)));
+    return LogMean(logs);
   }
 
   // One more token for every sequence, of which the likeliest `beam` are followed.
-  void Extend(Search& search, std::span<const double> scores) {
+  void Extend(Search& search, const std::vector<Numbers>& scores) {
     struct Next {
       size_t alive;
       int32_t token;
@@ -154,11 +194,10 @@ class Decoder {
     };
     std::vector<Next> candidates;
     for (size_t k = 0; k < search.alive.size(); ++k) {
-      const auto row = Row(scores, search.alive[k].row);
-      const std::vector<double> logs = LogSoftmax(row);
+      const Numbers logs = LogProbabilities(scores, search.alive[k].row);
       const double before = search.alive[k].hypothesis.log_probability;
       if (options_.temperature > 0) {
-        const auto token = static_cast<int32_t>(Choose(row, options_.temperature, random_.Uniform()));
+        const auto token = static_cast<int32_t>(Choose(logs, options_.temperature, random_.Uniform()));
         candidates.push_back({k, token, before + logs[static_cast<size_t>(token)]});
         continue;
       }
@@ -183,15 +222,15 @@ class Decoder {
   }
 
   // States of the rows that are followed go to the places of their successors.
-  std::expected<void, Error> Rearrange(Stream& stream, std::span<const size_t> from) {
+  std::expected<void, Error> Rearrange(Stream& stream, const Member& member, std::span<const size_t> from) const {
     if (options_.beam == 1) return {};
     for (const recurve_slot* slot : stream.tensors()) {
-      if (slot->kind != RECURVE_SLOT_STATE && !WritesState(slot->name)) continue;
+      if (slot->kind != RECURVE_SLOT_STATE && !WritesState(member, slot->name)) continue;
       const auto values = stream.Get(slot->name);
       if (!values) return std::unexpected(values.error());
       if (values->size() < from.size()) continue;  // the number of the step, which all rows share
       const size_t width = values->size() / from.size();
-      std::vector<double> moved(values->size());
+      Numbers moved(values->size());
       for (size_t row = 0; row < from.size(); ++row) {
         std::copy_n(values->begin() + static_cast<ptrdiff_t>(from[row] * width), width,
                     moved.begin() + static_cast<ptrdiff_t>(row * width));
@@ -202,24 +241,31 @@ class Decoder {
   }
 
   // The stream knows a tensor by the first entry that has it, which may be `encode`'s output.
-  bool WritesState(std::string_view name) const {
-    const recurve_slot* slot = Program::FindSlot(*parameters_->program().FindEntry("step"), name);
+  static bool WritesState(const Member& member, std::string_view name) {
+    const recurve_slot* slot = Program::FindSlot(*member.parameters->program().FindEntry("step"), name);
     return slot != nullptr && slot->kind == RECURVE_SLOT_STATE;
   }
 
-  std::shared_ptr<Parameters> parameters_;
-  PairModel model_;
+  const std::vector<Member>& members_;
   const DecodeOptions& options_;
   Random random_;
 };
 
 }  // namespace
 
-std::expected<std::vector<std::vector<Hypothesis>>, Error> Decode(const std::shared_ptr<Parameters>& parameters,
-                                                                  std::span<const std::vector<int32_t>> sources,
-                                                                  const DecodeOptions& options) {
-  auto model = PairModel::Of(parameters->program());
-  if (!model) return std::unexpected(model.error());
+std::expected<std::vector<std::vector<Hypothesis>>, Error> Decode(
+    const std::vector<std::shared_ptr<Parameters>>& models, std::span<const std::vector<int32_t>> sources,
+    const DecodeOptions& options) {
+  std::vector<Member> members;
+  for (const std::shared_ptr<Parameters>& parameters : models) {
+    auto model = PairModel::Of(parameters->program());
+    if (!model) return std::unexpected(model.error());
+    members.push_back({parameters, *std::move(model)});
+    const PairModel &first = members[0].model, &last = members.back().model;
+    if (last.target_classes != first.target_classes || last.predicts_class() != first.predicts_class())
+      return std::unexpected(Error{"models that decode together find the same kind of thing"});
+  }
+  if (members.empty()) return std::unexpected(Error{"there is no model to decode with"});
   if (options.beam == 0 || options.rows == 0) return std::unexpected(Error{"a beam and rows of at least 1 are needed"});
   if (options.temperature > 0 && options.beam != 1)
     return std::unexpected(Error{"drawn sequences are followed one at a time: a temperature goes with a beam of 1"});
@@ -227,14 +273,15 @@ std::expected<std::vector<std::vector<Hypothesis>>, Error> Decode(const std::sha
   std::iota(order.begin(), order.end(), size_t{0});
   std::ranges::sort(order, {}, [&](size_t i) { return std::pair(sources[i].size(), i); });
   if (!order.empty() && sources[order[0]].empty()) return std::unexpected(Error{"a source has no tokens"});
-  const size_t at_once = model->predicts_class() ? options.rows : std::max<size_t>(1, options.rows / options.beam);
-  Decoder decoder(parameters, *model, options);
+  const bool is_class = members[0].model.predicts_class();
+  const size_t at_once = is_class ? options.rows : std::max<size_t>(1, options.rows / options.beam);
+  Decoder decoder(members, options);
   std::vector<std::vector<Hypothesis>> found(sources.size());
   for (size_t first = 0; first < order.size(); first += at_once) {
     const auto part = std::span(order).subspan(first, std::min(at_once, order.size() - first));
     std::vector<const std::vector<int32_t>*> rows;
     for (const size_t i : part) rows.push_back(&sources[i]);
-    auto some = model->predicts_class() ? decoder.RunClasses(rows) : decoder.RunSequences(rows);
+    auto some = is_class ? decoder.RunClasses(rows) : decoder.RunSequences(rows);
     if (!some) return some;
     for (size_t k = 0; k < part.size(); ++k) found[part[k]] = std::move((*some)[k]);
     if (options.on_progress) options.on_progress(first + part.size(), order.size());

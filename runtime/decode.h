@@ -3,8 +3,11 @@
 // A decoder reads its own last token. Greedily it takes the likeliest next one; a beam keeps the sequences that are
 // likeliest as a whole so far; a temperature draws them. Token 0 ends a sequence.
 //
-//   auto found = recurve::Decode(parameters, sources, {.beam = 4});
+//   auto found = recurve::Decode({parameters}, sources, {.beam = 4});
 //   (*found)[0][0].tokens     // the best for the first source
+//
+// Several models, trained from different seeds say, decode together: a token has the mean of the probabilities that
+// they give it.
 //
 // Source (beam search for sequence to sequence): Graves 2012, Sequence transduction with recurrent neural networks;
 // Sutskever, Vinyals & Le 2014.
@@ -41,11 +44,11 @@ struct Hypothesis {
 };
 
 // For each source its hypotheses from the likeliest on: up to `beam` sequences that have ended or are `longest` long,
-// or, of a model that finds a class, all classes. Fails if the program is none of pairs (pair_model.h), or lacks
-// entries.
-std::expected<std::vector<std::vector<Hypothesis>>, Error> Decode(const std::shared_ptr<Parameters>& parameters,
-                                                                  std::span<const std::vector<int32_t>> sources,
-                                                                  const DecodeOptions& options = {});
+// or, of models that find a class, all classes. Fails if a program is none of pairs (pair_model.h), or lacks entries,
+// or if the models do not find the same kind of thing.
+std::expected<std::vector<std::vector<Hypothesis>>, Error> Decode(
+    const std::vector<std::shared_ptr<Parameters>>& models, std::span<const std::vector<int32_t>> sources,
+    const DecodeOptions& options = {});
 
 }  // namespace recurve
 

@@ -20,8 +20,8 @@ namespace {
 
 struct Options {
   ProgramArguments program;
-  std::string weights, data, out;
-  std::vector<std::string> texts;
+  std::string data, out;
+  std::vector<std::string> weights, texts;
   Storage store = Storage::kSame;
   size_t threads = 1, best = 1;
   DecodeOptions decode;
@@ -65,12 +65,19 @@ struct Errors {
 };
 
 int Run(Options options) {
-  auto model = LoadTrainedModel(options.program, options.weights, options.store);
-  if (!model) return model.error();
-  const std::string_view stored_source = model->weights.Metadata(kSourceKey),
-                         stored_target = model->weights.Metadata(kTargetKey);
-  if (stored_source.empty() || stored_target.empty())
-    return Fail({fmt::format("`{}` was not trained on pairs", options.weights)});
+  std::vector<std::shared_ptr<Parameters>> models;
+  std::string stored_source, stored_target;
+  for (const std::string& file : options.weights) {
+    auto model = LoadTrainedModel(options.program, file, options.store);
+    if (!model) return model.error();
+    const std::string_view source = model->weights.Metadata(kSourceKey), target = model->weights.Metadata(kTargetKey);
+    if (source.empty() || target.empty()) return Fail({fmt::format("`{}` was not trained on pairs", file)});
+    if (!models.empty() && (source != stored_source || target != stored_target))
+      return Fail({fmt::format("`{}` and `{}` were trained on pairs of other tokens", options.weights[0], file)});
+    stored_source = source;
+    stored_target = target;
+    models.push_back(model->parameters);
+  }
   auto source = PairColumn::Deserialize(stored_source), target = PairColumn::Deserialize(stored_target);
   if (!source) return Fail(source.error());
   if (!target) return Fail(target.error());
@@ -88,7 +95,7 @@ int Run(Options options) {
   };
   std::vector<std::vector<int32_t>> tokens;
   for (const std::string& text : questions->sources) tokens.push_back(source->Encode(text));
-  auto found = Decode(model->parameters, tokens, options.decode);
+  auto found = Decode(models, tokens, options.decode);
   if (!found) return Fail(found.error());
 
   std::string lines;
@@ -124,9 +131,12 @@ void AddDecode(CLI::App& app, int& exit_code) {
   auto* verb = app.add_subcommand("decode", "what a model that was trained on pairs finds for texts");
   auto options = std::make_shared<Options>();
   AddProgramArguments(*verb, options->program);
-  verb->add_option("--weights", options->weights, "what `recurve train --save` wrote")
+  verb->add_option("--weights", options->weights,
+                   "what `recurve train --save` wrote; several files, with commas between, decode together: a token\n"
+                   "has the mean of the probabilities that they give it")
       ->required()
-      ->type_name("FILE.safetensors");
+      ->delimiter(',')
+      ->type_name("FILE.safetensors,...");
   AddStorage(*verb, options->store);
   verb->add_option("--text", options->texts, "a text to decode; may come several times")->type_name("TEXT");
   verb->add_option("--data", options->data,

@@ -56,11 +56,11 @@ ir::Graph Model(const std::string& name, int64_t classes = 7) {
                  {{"V", 6}, {"W", classes}, {"H", 9}});
 }
 
-std::shared_ptr<Parameters> Compiled(const ir::Graph& graph, Precision precision = Precision::kF32) {
+std::shared_ptr<Parameters> Compiled(const ir::Graph& graph, Precision precision = Precision::kF32, uint64_t seed = 3) {
   auto program = CompileToMemory(graph, {.precision = precision, .gradients = false});
   EXPECT_TRUE(program) << program.error().message;
   auto parameters = std::make_shared<Parameters>(*std::move(program));
-  EXPECT_TRUE(parameters->Initialize(3));
+  EXPECT_TRUE(parameters->Initialize(seed));
   return parameters;
 }
 
@@ -195,7 +195,7 @@ TEST(RandomCells, EncodedAndInStepsHaveTheBitsOfTheWholeProgram) {
 TEST_P(Decoders, GreedyTakesTheLikeliestToken) {
   const auto parameters = Compiled(Model(GetParam()));
   const std::vector<std::vector<int32_t>> sources = {{1, 2, 3}, {4}, {5, 5, 5, 1, 2}, {2, 2}};
-  const auto found = Decode(parameters, sources, {.longest = 6, .rows = 3});
+  const auto found = Decode({parameters}, sources, {.longest = 6, .rows = 3});
   ASSERT_TRUE(found) << found.error().message;
   for (size_t i = 0; i < sources.size(); ++i) {
     std::vector<int32_t> tokens;
@@ -210,42 +210,70 @@ TEST_P(Decoders, GreedyTakesTheLikeliestToken) {
   }
 }
 
-// All sequences of up to three tokens, with their probabilities.
-void Enumerate(const std::shared_ptr<Parameters>& parameters, const std::vector<int32_t>& source, size_t longest,
-               std::vector<int32_t>& tokens, double log_probability, std::vector<Hypothesis>& all) {
+using Models = std::vector<std::shared_ptr<Parameters>>;
+
+// The mean of the probabilities that models give each token after these.
+std::vector<double> Probabilities(const Models& models, const std::vector<int32_t>& source,
+                                  const std::vector<int32_t>& tokens) {
+  std::vector<double> means;
+  for (const auto& parameters : models) {
+    const std::vector<double> scores = Scores(parameters, source, tokens).back();
+    double sum = 0;
+    for (const double score : scores) sum += std::exp(score);
+    means.resize(scores.size());
+    for (size_t c = 0; c < scores.size(); ++c)
+      means[c] += std::exp(scores[c]) / sum / static_cast<double>(models.size());
+  }
+  return means;
+}
+
+// All sequences of up to `longest` tokens, with their probabilities.
+void Enumerate(const Models& models, const std::vector<int32_t>& source, size_t longest, std::vector<int32_t>& tokens,
+               double log_probability, std::vector<Hypothesis>& all) {
   if (tokens.size() == longest) return all.push_back({tokens, log_probability});
-  const std::vector<double> scores = Scores(parameters, source, tokens).back();
-  double sum = 0;
-  for (const double score : scores) sum += std::exp(score);
-  for (size_t c = 0; c < scores.size(); ++c) {
-    const double log = log_probability + scores[c] - std::log(sum);
+  const std::vector<double> probabilities = Probabilities(models, source, tokens);
+  for (size_t c = 0; c < probabilities.size(); ++c) {
+    const double log = log_probability + std::log(probabilities[c]);
     if (c == 0) {
       all.push_back({tokens, log});
       continue;
     }
     tokens.push_back(static_cast<int32_t>(c));
-    Enumerate(parameters, source, longest, tokens, log, all);
+    Enumerate(models, source, longest, tokens, log, all);
     tokens.pop_back();
   }
 }
 
-// A beam as wide as there are sequences finds the likeliest ones of all, in their order.
+// A beam as wide as there are sequences finds the likeliest ones of all, in their order; also of two models together.
 TEST_P(Decoders, AWideBeamFindsTheBest) {
-  const auto parameters = Compiled(Model(GetParam(), 4), Precision::kF64);
-  const std::vector<std::vector<int32_t>> sources = {{1, 2, 3}, {5, 4}};
-  const auto found = Decode(parameters, sources, {.beam = 30, .longest = 3, .rows = 60});
-  ASSERT_TRUE(found) << found.error().message;
-  for (size_t i = 0; i < sources.size(); ++i) {
-    std::vector<Hypothesis> all;
-    std::vector<int32_t> tokens;
-    Enumerate(parameters, sources[i], 3, tokens, 0, all);
-    std::ranges::sort(all, std::ranges::greater(), &Hypothesis::log_probability);
-    ASSERT_GE((*found)[i].size(), 20u);
-    for (size_t k = 0; k < 20; ++k) {
-      EXPECT_EQ((*found)[i][k].tokens, all[k].tokens) << k;
-      EXPECT_NEAR((*found)[i][k].log_probability, all[k].log_probability, 1e-9);
+  const auto one = Compiled(Model(GetParam(), 4), Precision::kF64),
+             other = Compiled(Model(GetParam(), 4), Precision::kF64, /*seed=*/2);
+  for (const Models& models : {Models{one}, Models{one, other}}) {
+    const std::vector<std::vector<int32_t>> sources = {{1, 2, 3}, {5, 4}};
+    const auto found = Decode(models, sources, {.beam = 30, .longest = 3, .rows = 60});
+    ASSERT_TRUE(found) << found.error().message;
+    for (size_t i = 0; i < sources.size(); ++i) {
+      std::vector<Hypothesis> all;
+      std::vector<int32_t> tokens;
+      Enumerate(models, sources[i], 3, tokens, 0, all);
+      std::ranges::sort(all, std::ranges::greater(), &Hypothesis::log_probability);
+      ASSERT_GE((*found)[i].size(), 20u);
+      for (size_t k = 0; k < 20; ++k) {
+        EXPECT_EQ((*found)[i][k].tokens, all[k].tokens) << k;
+        EXPECT_NEAR((*found)[i][k].log_probability, all[k].log_probability, 1e-9);
+      }
     }
   }
+}
+
+TEST(Decode, ModelsDecodeTogetherIfTheyFindTheSame) {
+  const std::vector<std::vector<int32_t>> sources = {{1, 2, 3}};
+  const auto narrow = Compiled(Model("begins", 4)), wide = Compiled(Model("begins", 6));
+  const auto mixed = Decode({narrow, wide}, sources), none = Decode(Models{}, sources);
+  ASSERT_FALSE(mixed);
+  EXPECT_EQ(mixed.error().message, "models that decode together find the same kind of thing");
+  ASSERT_FALSE(none);
+  EXPECT_EQ(none.error().message, "there is no model to decode with");
 }
 
 TEST(Decode, AWiderBeamIsNoWorseOnAverage) {
@@ -253,8 +281,8 @@ TEST(Decode, AWiderBeamIsNoWorseOnAverage) {
   std::vector<std::vector<int32_t>> sources;
   for (int32_t i = 0; i < 40; ++i) sources.push_back({1 + i % 5, 1 + i / 5 % 5, 1 + i / 7 % 5});
   double greedy = 0, beam = 0;
-  const auto one = Decode(parameters, sources, {.longest = 8}),
-             many = Decode(parameters, sources, {.beam = 5, .longest = 8});
+  const auto one = Decode({parameters}, sources, {.longest = 8}),
+             many = Decode({parameters}, sources, {.beam = 5, .longest = 8});
   ASSERT_TRUE(one && many);
   for (size_t i = 0; i < sources.size(); ++i) {
     greedy += (*one)[i][0].log_probability;
@@ -270,7 +298,7 @@ TEST(Decode, DrawsByProbability) {
   const std::vector<int32_t> source = {1, 2, 3};
   const std::vector<std::vector<int32_t>> sources(2000, source);
   const DecodeOptions options{.temperature = 1, .seed = 5, .longest = 1};
-  const auto found = Decode(parameters, sources, options);
+  const auto found = Decode({parameters}, sources, options);
   ASSERT_TRUE(found);
   std::vector<double> counts(4);
   for (const auto& one : *found) counts[one[0].tokens.empty() ? 0 : static_cast<size_t>(one[0].tokens[0])] += 1;
@@ -281,14 +309,14 @@ TEST(Decode, DrawsByProbability) {
     const double p = std::exp(scores[c]) / sum;
     EXPECT_NEAR(counts[c], 2000 * p, 5 * std::sqrt(2000 * p * (1 - p)) + 1) << c;
   }
-  const auto again = Decode(parameters, sources, options);
+  const auto again = Decode({parameters}, sources, options);
   for (size_t i = 0; i < sources.size(); ++i) EXPECT_EQ((*again)[i][0].tokens, (*found)[i][0].tokens);
 }
 
 TEST(Decode, SaysWhatIsMissing) {
   auto message = [](const ir::Graph& graph, const DecodeOptions& options) {
     const std::vector<std::vector<int32_t>> sources = {{1}};
-    return Decode(Compiled(graph), sources, options).error().message;
+    return Decode({Compiled(graph)}, sources, options).error().message;
   };
   EXPECT_EQ(message(Model("begins"), {.beam = 2, .temperature = 1}),
             "drawn sequences are followed one at a time: a temperature goes with a beam of 1");
