@@ -1,4 +1,4 @@
-// compiler/emit.cpp: entries: the frame, the statements, and the sizes of workspace and tape.
+// compiler/emit.cpp: entries: the frame and the statements.
 
 #include "compiler/emit.h"
 
@@ -11,6 +11,7 @@
 
 #include "compiler/emit_kernel.h"
 #include "compiler/emit_pack.h"
+#include "compiler/emit_sizes.h"
 #include "compiler/emit_team.h"
 #include "compiler/plan_team.h"
 #include "runtime/abi.h"
@@ -18,74 +19,12 @@
 namespace recurve {
 namespace {
 
-using SizeFunction = std::function<Value*(const Size&)>;
-
-// A size in elements whose axes are read through `axis`.
-Value* EmitSize(llvm::IRBuilder<>& builder, const EmitTypes& types, const Size& size,
-                const std::function<Value*(const std::string&)>& axis) {
-  Value* value = types.Word(size.factor);
-  for (const std::string& name : size.axes) value = builder.CreateMul(value, axis(name));
-  return value;
-}
-
-// The steps of the longest chunk (plan.h says how many), at most all.
-Value* EmitChunkSteps(llvm::IRBuilder<>& builder, const EmitTypes& types, const Chunks& chunks,
-                      const std::function<Value*(const std::string&)>& axis) {
-  Value* shortest = builder.CreateUDiv(types.Word(chunks.rows), EmitSize(builder, types, chunks.step_rows, axis));
-  Value* whole = builder.CreateAnd(shortest, types.Word(-kMostStepsAtATime));
-  shortest = builder.CreateSelect(builder.CreateICmpEQ(whole, types.Word(0)), shortest, whole);
-  shortest = builder.CreateSelect(builder.CreateICmpEQ(shortest, types.Word(0)), types.Word(1), shortest);
-  Value* steps = builder.CreateMul(shortest, types.Word(chunks.multiple));
-  Value* all = axis(chunks.time);
-  return builder.CreateSelect(builder.CreateICmpULT(steps, all), steps, all);
-}
-
-// How many chunks there are of the steps that they cut.
-Value* EmitChunkCount(llvm::IRBuilder<>& builder, const EmitTypes& types, Value* all, Value* steps) {
-  Value* full = builder.CreateUDiv(builder.CreateSub(all, types.Word(1)), steps);
-  return builder.CreateAdd(full, types.Word(1));
-}
-
-// Where regions of one memory begin (plan.h says how they lie).
-class Regions {
- public:
-  Regions(llvm::IRBuilder<>& builder, const EmitTypes& types, SizeFunction size)
-      : builder_(builder), types_(types), size_(std::move(size)), end_(types.Word(0)) {}
-
-  // Bytes before the region's first element, an element of which takes `bytes`.
-  Value* Add(const Buffer& buffer, int bytes) {
-    Value* guard = builder_.CreateMul(size_(buffer.guard), types_.Word(bytes));
-    Value* start = builder_.CreateAdd(end_, guard);
-    Value* size = builder_.CreateMul(size_(buffer.size), types_.Word(bytes));
-    Value* end = builder_.CreateAdd(builder_.CreateAdd(start, size), guard);
-    end_ = builder_.CreateAnd(builder_.CreateAdd(end, types_.Word(RECURVE_ALIGNMENT - 1)),
-                              types_.Word(-RECURVE_ALIGNMENT));
-    end_ = builder_.CreateAdd(end_, types_.Word(kRegionGapBytes));
-    return start;
-  }
-  Value* Bytes() const { return end_; }
-
- private:
-  llvm::IRBuilder<>& builder_;
-  const EmitTypes& types_;
-  SizeFunction size_;
-  Value* end_;
-};
-
-// Code around kernels runs once a call or a step. Where its size is no matter LLVM shall translate it quickly and not
-// look for a better form: that is a fifth of the time that a compilation takes.
-void TranslateQuickly(const EmitTypes& types, llvm::Function& function) {
-  if (types.word_bytes < 8) return;
-  function.addFnAttr(llvm::Attribute::OptimizeNone);
-  function.addFnAttr(llvm::Attribute::NoInline);  // the one demands the other
-}
-
 // The plan's rules for teams as code, for a team of `count` members.
 struct TeamRules {
   llvm::IRBuilder<>& builder;
   const EmitTypes& types;
   Value* count;
-  std::function<Value*(const std::string&)> axis;
+  AxisFunction axis;
 
   Value* Cycles(const Amount& amount) {
     Value* sum = types.Word(0);
@@ -272,12 +211,12 @@ class EntryEmitter {
     std::vector<Value*> tape;
     if (tape_slot >= 0) {
       Value* base = LoadSlot(tape_slot, emit_.types.pointer);
-      Regions regions(builder_, emit_.types, size);
+      Regions regions(builder_, emit_.types, known);
       for (const Buffer& region : emit_.plan.tape) {
         tape.push_back(builder_.CreateGEP(byte, base, regions.Add(region, emit_.plan.BytesOf(region))));
       }
     }
-    Regions regions(builder_, emit_.types, size);
+    Regions regions(builder_, emit_.types, known);
     for (size_t i = 0; i < entry_.buffers.size(); ++i) {
       const Buffer& buffer = entry_.buffers[i];
       Value* address = nullptr;
@@ -591,34 +530,6 @@ class EntryEmitter {
   std::map<int, Value*> words_;
   std::vector<Value*> chunk_steps_;  // per chunk loop
   std::vector<std::pair<int, Value*>> loops_;
-
- public:
-  // word NAME(const word* extents): the bytes that `regions` take.
-  static void EmitBytes(EmitModule& emit, const std::string& name, const std::vector<Chunks>& chunk_loops,
-                        const std::function<void(Regions&)>& add) {
-    llvm::FunctionType* type = llvm::FunctionType::get(emit.types.size, {emit.types.pointer}, false);
-    llvm::Function* function = llvm::Function::Create(type, llvm::GlobalValue::ExternalLinkage, name, emit.module);
-    function->addFnAttr(llvm::Attribute::NoUnwind);
-    TranslateQuickly(emit.types, *function);
-    llvm::IRBuilder<> builder(llvm::BasicBlock::Create(emit.types.context, "entry", function));
-    std::function<Value*(const std::string&)> axis = [&](const std::string& wanted) -> Value* {
-      for (const Chunks& chunks : chunk_loops) {
-        if (chunks.axis == wanted) return EmitChunkSteps(builder, emit.types, chunks, axis);
-        if (chunks.count != wanted || wanted.empty()) continue;
-        return EmitChunkCount(builder, emit.types, axis(AxisCutBy(chunks, chunk_loops)),
-                              EmitChunkSteps(builder, emit.types, chunks, axis));
-      }
-      for (size_t i = 0; i < emit.plan.axes.size(); ++i) {
-        if (emit.plan.axes[i] != wanted) continue;
-        Value* place = builder.CreateConstInBoundsGEP1_64(emit.types.size, function->getArg(0), i);
-        return builder.CreateLoad(emit.types.size, place);
-      }
-      return emit.types.Word(0);
-    };
-    Regions regions(builder, emit.types, [&](const Size& size) { return EmitSize(builder, emit.types, size, axis); });
-    add(regions);
-    builder.CreateRet(regions.Bytes());
-  }
 };
 
 llvm::Constant* EmitConstant(llvm::Module& module, const Plan& plan, const Constant& constant) {
@@ -658,7 +569,7 @@ void Emit(const Plan& plan, llvm::Module& module) {
     has_tape |= entry.name == "forward" || entry.name == "backward";
   }
   if (has_tape) {
-    EntryEmitter::EmitBytes(emit, plan.name + "_tape_bytes", plan.segments, [&](Regions& regions) {
+    EmitBytes(emit, plan.name + "_tape_bytes", plan.segments, [&](Regions& regions) {
       for (const Buffer& region : plan.tape) regions.Add(region, plan.BytesOf(region));
     });
   }
