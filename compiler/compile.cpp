@@ -8,7 +8,9 @@
 #include <llvm/IR/Module.h>
 
 #include <algorithm>
+#include <cmath>
 #include <fstream>
+#include <limits>
 #include <sstream>
 
 #include "compiler/bake.h"
@@ -152,7 +154,7 @@ std::expected<Plan, Error> PlanWithin(const ir::Graph& graph, CompileOptions opt
     bool apart, nested;
   } kWays[] = {{false, false}, {true, false}, {false, true}, {true, true}};
   std::string refused;
-  double least = *stored;
+  double least = std::numeric_limits<double>::infinity();
   for (const auto& way : kWays) {
     options.plan.segments_apart = way.apart;
     options.plan.segment = way.nested ? 2 : 1;
@@ -173,7 +175,7 @@ std::expected<Plan, Error> PlanWithin(const ir::Graph& graph, CompileOptions opt
       }
     }
   }
-  if (least < *stored) return too_much(fmt::format("computing forward again in segments {:.0f} at least", least));
+  if (std::isfinite(least)) return too_much(fmt::format("computing forward again in segments {:.0f} at least", least));
   return too_much("forward can't be computed again in segments: " +
                   (refused.empty() ? "there is no scan over time" : refused));
 }

@@ -97,6 +97,14 @@ void EncodePairs(bool is_class, Data& data, std::map<std::string, std::string>& 
   }
 }
 
+// Steps of the longest sequence of a batch; a target ends with a token more.
+size_t LongestOf(const Pairs& pairs) {
+  size_t longest = 1;
+  for (const std::vector<int32_t>& source : pairs.sources) longest = std::max(longest, source.size());
+  for (const std::vector<int32_t>& target : pairs.targets) longest = std::max(longest, target.size() + 1);
+  return longest;
+}
+
 using BatchesOrError = std::expected<std::unique_ptr<Batches>, Error>;
 
 // Batches of rows [from, to).
@@ -203,7 +211,8 @@ int Run(Options options) {
     }
   }
   if (auto done = ReadOptimizer(options); !done) return Fail(done.error());
-  auto program = CompileModel(options.program, *extents, options.compile, {options.length, options.batch});
+  const size_t length = is_pairs ? LongestOf(data->training) : options.length;
+  auto program = CompileModel(options.program, *extents, options.compile, {length, options.batch});
   if (!program) return program.error();
   if (is_pairs) return RunPairs(options, *program, *data, *extents);
   auto model = SequenceModel::Of(*program);
