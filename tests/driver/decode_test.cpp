@@ -393,9 +393,46 @@ TEST(DecodeCommand, FindsWhatWasLearnt) {
             std::string::npos);
   EXPECT_NE(recurve("decode m.cell teller --weights=teller.safetensors --text=ba --best=2").find("ba\tbegins with b\t"),
             std::string::npos);
+  EXPECT_NE(recurve("decode m.cell teller --weights=teller.safetensors,teller.safetensors --data=first.tsv")
+                .find("100.00 % right"),
+            std::string::npos);
+  folder.Write("other.tsv", "xy\tbegins with x\nyx\tbegins with y\n");
+  recurve("train m.cell teller -D H=16 --data=other.tsv --epochs=1 --held-out=0 --save=other.safetensors");
+  EXPECT_NE(recurve("decode m.cell teller --weights=teller.safetensors,other.safetensors --text=ba")
+                .find("trained on pairs of other tokens"),
+            std::string::npos);
   folder.Write("wrong.tsv", "no tab here\n");
   EXPECT_NE(recurve("decode m.cell writer --weights=writer.safetensors --data=wrong.tsv").find("line 1: a pair is"),
             std::string::npos);
+}
+
+// Texts of hundreds of characters, read in both directions: the same weights on less memory.
+TEST(TrainCommand, KeepsToALimitOfMemoryOnPairs) {
+  Folder folder;
+  std::string pairs;
+  Random random(12);
+  for (int i = 0; i < 32; ++i) {
+    std::string text;
+    for (int k = 0; k < 600 + i; ++k) text += static_cast<char>('a' + random.Below(4));
+    pairs += text + "\tbegins with " + text.substr(0, 1) + "\n";
+  }
+  folder.Write("pairs.tsv", pairs);
+  folder.Write("m.cell",
+               "model teller(V, C, H) {\n  input source: int[V] over S by n\n  input target: int[C]\n"
+               "  param a: [V, H] ~ normal(0, 0.3), P: [C, 2*H]\n  x = a[source]\n"
+               "  there = scan lstm(H=H) over x\n  back = reverse scan lstm(H=H) over x\n"
+               "  logits = P @ concat(there.state.h, back.state.h)\n  output logits\n"
+               "  loss cross_entropy(logits, target)\n}\n");
+  auto train = [&](const std::string& memory) {
+    return folder.Run(fmt::format(
+        "{} train m.cell teller -D H=16 --data=pairs.tsv --epochs=2 --batch=16 --memory={} --save={}.safetensors",
+        RECURVE_COMMAND, memory, memory));
+  };
+  const std::string refused = train("1MB");
+  EXPECT_NE(refused.find("computing forward again in segments"), std::string::npos) << refused;
+  train("100MB");
+  train("9MB");
+  EXPECT_EQ(folder.Run("cmp 9MB.safetensors 100MB.safetensors && echo the same"), "the same\n");
 }
 
 }  // namespace
