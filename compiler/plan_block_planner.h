@@ -109,7 +109,6 @@ class BlockPlanner {
   bool IsSegmented() const { return context_.plan->choices.segment > 0 && context_.entry->name == "backward"; }
   bool IsRestored(const ir::ScanAttr& attr) const { return IsSegmented() && attr.checkpoint >= 0; }
   bool KeepsCheckpoints(const ir::ScanAttr& attr) const;
-  const ChunkScan* ScanOfSteps(const Kernel& kernel, const std::vector<ChunkScan>& scans) const;
   Statement PlanSum(const Draft& draft, const ChunkScan& scan);
   void Finish(Draft& draft);
   int AddKernel(Kernel kernel);

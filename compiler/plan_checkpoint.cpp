@@ -114,10 +114,24 @@ Statement BlockPlanner::PlanScanStatement(NodeId id, const ChunkChoice& choice, 
   return {std::move(loop)};
 }
 
-// Where each scan has segments of its own, products with what an adjoint yields get kernels of their own, which run
-// with it: one kernel for those of several would need all steps of each.
+// Where each scan has segments of its own, what is computed of a single one that runs again, and products with what an
+// adjoint yields, get kernels of their own, which run with it: one kernel for those of several would need all steps of
+// each.
 void BlockPlanner::KeepScansApart() {
   if (!IsSegmented() || !context_.plan->choices.segments_apart) return;
+  std::vector<NodeId> origins(graph_.size(), -1);
+  for (NodeId id = 0; id < graph_.size(); ++id) {
+    const ir::Node& node = graph_[id];
+    std::set<NodeId> scans;
+    if (node.op == ir::Op::kScanResult && IsRestored(graph_[node.args[0]].As<ir::ScanAttr>())) scans = {node.args[0]};
+    if (node.op != ir::Op::kScanResult && node.op != ir::Op::kScan) {
+      for (NodeId arg : node.args) scans.insert(origins[arg]);
+      scans.erase(-1);
+    }
+    if (scans.size() != 1) continue;
+    origins[id] = *scans.begin();
+    of_scan_[id] = origins[id];
+  }
   for (NodeId id = 0; id < graph_.size(); ++id) {
     if (schedule_.form(id) != Form::kTile) continue;
     const NodeId left = Moved(Normalize(graph_[id]).left);

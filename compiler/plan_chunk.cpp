@@ -98,6 +98,7 @@ class Chooser {
   // segment is in another order than the segments.
   bool MaySum(int k) const {
     if (scan_->is_restored || !WalksSteps(*kernels_[k].kernel, scan_->time.axis, true)) return false;
+    if (ScanOfSum(*kernels_[k].kernel, scans_)->reverse != scan_->reverse) return false;
     for (const Access& write : WritesOf(*kernels_[k].kernel)) {
       for (int r = 0; r < Count(); ++r) {
         if (r != k && kernels_[r].phase <= scan_->phase && ReadsFrom(r, write.view->buffer)) return false;
@@ -142,14 +143,14 @@ class Chooser {
   bool CanWrite(int k, int buffer, bool& connected) const {
     for (int r = 0; r < Count(); ++r) {
       if (r == k || !ReadsFrom(r, buffer)) continue;
-      if (!chosen_.contains(r) && kernels_[r].phase <= scan_->phase) return false;
+      if (!chosen_.contains(r) && (scan_->is_apart || kernels_[r].phase <= scan_->phase)) return false;
       connected |= chosen_.contains(r);
     }
     for (const ChunkScan& scan : scans_) {
       bool as_element = std::ranges::any_of(scan.elements, [&](const View& view) { return view.buffer == buffer; });
       if (!as_element && !Has(scan.whole, buffer) && !Has(scan.slots, buffer)) continue;
       if (&scan != scan_) {
-        if (scan.phase <= scan_->phase) return false;
+        if (scan_->is_apart || scan.phase <= scan_->phase) return false;
         continue;
       }
       bool at_step = std::ranges::all_of(scan.elements,
@@ -204,6 +205,21 @@ bool WalksSteps(const Kernel& kernel, const std::string& time, bool sums_steps) 
   auto mentions = [&](const Size& size) { return Mentions(size, time); };
   return std::ranges::count_if(kernel.rows, mentions) + std::ranges::count_if(kernel.reduced, mentions) == 1 &&
          (kernel.units.is_constant() || kernel.units.axis != time);
+}
+
+const ChunkScan* ScanOfSum(const Kernel& kernel, const std::vector<ChunkScan>& scans) {
+  if (kernel.kind == KernelKind::kScatter) return nullptr;
+  const ChunkScan *first = nullptr, *first_read = nullptr;
+  bool is_mixed = false;
+  const std::vector<Access> reads = ReadsOf(kernel);
+  for (const ChunkScan& scan : scans) {
+    if (scan.time.is_constant() || scan.is_restored || !WalksSteps(kernel, scan.time.axis, true)) continue;
+    if (first == nullptr) first = &scan;
+    if (std::ranges::none_of(reads, [&](const Access& read) { return Has(scan.stacks, read.view->buffer); })) continue;
+    if (first_read == nullptr) first_read = &scan;
+    is_mixed |= first_read->reverse != scan.reverse;
+  }
+  return first_read == nullptr || is_mixed ? first : first_read;
 }
 
 bool IsAtStep(const View& view, int axis) {

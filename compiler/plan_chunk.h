@@ -33,6 +33,7 @@ struct ChunkScan {
   ir::Dim time;
   bool reverse = false;
   bool is_restored = false;  // begins every segment with carries from the tape
+  bool is_apart = false;     // and has segments of its own, so that what its chunks make is there for it alone
   std::vector<View> elements;
   std::vector<int> whole;   // buffers of invariants
   std::vector<int> stacks;  // buffers written at step t
@@ -41,6 +42,10 @@ struct ChunkScan {
 
 // Whether the outermost axis of rows (or, where `sums_steps`, of what is summed) is time, and no other axis is.
 bool WalksSteps(const Kernel& kernel, const std::string& time, bool sums_steps);
+// The scan in whose order a sum over the steps of its time axis is made, of those in `scans` that do not start anew in
+// segments: the same whatever chunks it runs in, so that the result is. It is one that the kernel reads of, if these
+// all go the same way; else the first of all. Null if the kernel sums steps of none.
+const ChunkScan* ScanOfSum(const Kernel& kernel, const std::vector<ChunkScan>& scans);
 // Whether what stands in the view for a step belongs to that step, when `axis` walks the steps (-1: none does).
 bool IsAtStep(const View& view, int axis);
 bool IsAtStep(const Kernel& kernel, const Access& access);

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
 #include <limits>
 #include <map>
 #include <set>
@@ -92,21 +93,32 @@ std::vector<SegmentChoice> EachApart(const Planned& planned) {
   std::map<int, SegmentChoice> choices;
   for (int i = 0; i < planned.ScanCount(); ++i) {
     if (!planned.scans[i].is_restored) continue;
-    std::set<int> made = MadeBy(planned.scans[i]);
-    const std::set<int> followers = planned.Follow(made, [](int) { return true; });
-    // An adjoint needs the scan if it reads of it, or if somebody reads both, as sums for gradients of weights do.
-    auto needs = [&](const ChunkScan& scan) {
+    const ChunkScan& restored = planned.scans[i];
+    auto at_steps = [&](int k) { return WalksSteps(planned.At(k), restored.time.axis, false); };
+    std::set<int> made = MadeBy(restored);
+    planned.Follow(made, at_steps);
+    // An adjoint goes the other way. It reads of the scan step by step, or at least somebody reads both, as sums for
+    // gradients of weights do.
+    auto reads = [&](const ChunkScan& scan) { return planned.Reads(scan, made); };
+    auto meets = [&](const ChunkScan& scan) {
       std::set<int> of_adjoint = MadeBy(scan);
-      planned.Follow(of_adjoint, [](int) { return true; });
-      return planned.Reads(scan, made) ||
-             std::ranges::any_of(followers, [&](int k) { return planned.Reads(k, of_adjoint); });
+      planned.Follow(of_adjoint, at_steps);
+      bool found = false;
+      for (int k = 0; k < planned.KernelCount(); ++k) found |= planned.Reads(k, made) && planned.Reads(k, of_adjoint);
+      return found;
     };
-    int first = -1;
-    for (int j = 0; j < planned.ScanCount(); ++j) {
-      const ChunkScan& scan = planned.scans[j];
-      if (scan.is_restored || scan.time != planned.scans[i].time || !needs(scan)) continue;
-      if (first < 0 || scan.phase < planned.scans[first].phase) first = j;
-    }
+    auto find = [&](const std::function<bool(const ChunkScan&)>& needs) {
+      int first = -1;
+      for (int j = 0; j < planned.ScanCount(); ++j) {
+        const ChunkScan& scan = planned.scans[j];
+        if (scan.is_restored || scan.time != restored.time || scan.reverse == restored.reverse || !needs(scan))
+          continue;
+        if (first < 0 || scan.phase < planned.scans[first].phase) first = j;
+      }
+      return first;
+    };
+    int first = find(reads);
+    if (first < 0) first = find(meets);
     if (first < 0) return {{.refused = "a recurrence is needed again, but not for its adjoint"}};
     const ChunkScan& adjoint = planned.scans[first];
     const auto [found, is_new] = choices.try_emplace(first);
@@ -119,12 +131,17 @@ std::vector<SegmentChoice> EachApart(const Planned& planned) {
   return all;
 }
 
-// What can run with such scans, by elimination. `delayed` are kernels that earlier choices have made wait, and until
-// after which phase.
+// What earlier choices have settled: kernels that run in their segments, and others that wait until after a phase.
+struct Settled {
+  std::set<int> members;
+  std::map<int, int> delayed;
+};
+
+// What can run with such scans, by elimination.
 class Chooser : Planned {
  public:
-  Chooser(const Planned& planned, bool apart, SegmentChoice& choice, std::map<int, int>& delayed)
-      : Planned(planned), choice_(choice), apart_(apart), time_(choice.time), delayed_(delayed) {
+  Chooser(const Planned& planned, bool apart, SegmentChoice& choice, Settled& settled)
+      : Planned(planned), choice_(choice), apart_(apart), time_(choice.time), settled_(settled) {
     for (int i = 0; i < ScanCount(); ++i) {
       std::set<int>& in_chunks = Has(choice.scans, i) ? in_chunks_ : in_other_chunks_;
       for (const std::vector<int>* chosen : {&chunks[i].before, &chunks[i].after})
@@ -136,7 +153,7 @@ class Chooser : Planned {
 
   void Run() {
     auto may_join = [&](int k) {
-      return !in_chunks_.contains(k) && !in_other_chunks_.contains(k) && At(k).kind != KernelKind::kScatter &&
+      return !in_chunks_.contains(k) && !IsElsewhere(k) && At(k).kind != KernelKind::kScatter &&
              WalksSteps(At(k), time_, false);
     };
     if (apart_) {
@@ -166,8 +183,9 @@ class Chooser : Planned {
     for (int k : later_) {
       if (kernels[k].phase > choice_.phase) continue;
       choice_.later.push_back(k);
-      delayed_[k] = choice_.phase;
+      settled_.delayed[k] = choice_.phase;
     }
+    settled_.members.merge(std::set(members_));
     for (int b = 0; b < static_cast<int>(buffers.size()); ++b) {
       if (HoldsOneSegment(b)) choice_.rings.push_back(b);
     }
@@ -199,8 +217,9 @@ class Chooser : Planned {
   }
   bool IsBefore(int k) const {
     return !later_.contains(k) && kernels[k].phase < choice_.phase &&
-           (!delayed_.contains(k) || delayed_.at(k) < choice_.phase);
+           (!settled_.delayed.contains(k) || settled_.delayed.at(k) < choice_.phase);
   }
+  bool IsElsewhere(int k) const { return in_other_chunks_.contains(k) || settled_.members.contains(k); }
 
   bool Fits(int k) const {
     return std::ranges::all_of(ReadsOf(At(k)),
@@ -236,7 +255,7 @@ class Chooser : Planned {
     if (!apart_) return "";
     constexpr const char* kTooSoon = "`{}` is needed before its recurrence has been computed again";
     for (int k : later_) {
-      if (kernels[k].phase <= choice_.phase && in_other_chunks_.contains(k)) return fmt::format(kTooSoon, At(k).label);
+      if (kernels[k].phase <= choice_.phase && IsElsewhere(k)) return fmt::format(kTooSoon, At(k).label);
     }
     for (int i = 0; i < ScanCount(); ++i) {
       if (!IsMember(i) && scans[i].phase <= choice_.phase && Reads(scans[i], made_))
@@ -300,7 +319,7 @@ class Chooser : Planned {
   SegmentChoice& choice_;
   bool apart_;
   std::string time_;
-  std::map<int, int>& delayed_;
+  Settled& settled_;
   std::set<int> in_chunks_, in_other_chunks_, rings_of_chunks_, members_, later_;
   std::set<int> made_;  // by scans and members
 };
@@ -313,9 +332,9 @@ std::vector<SegmentChoice> ChooseSegments(const std::vector<PhasedKernel>& kerne
   const Planned planned{kernels, scans, chunks, buffers};
   std::vector<SegmentChoice> choices = apart ? EachApart(planned) : AllTogether(planned);
   std::ranges::sort(choices, {}, [](const SegmentChoice& choice) { return std::pair(choice.phase, choice.scans); });
-  std::map<int, int> delayed;
+  Settled settled;
   for (SegmentChoice& choice : choices) {
-    if (choice.refused.empty()) Chooser(planned, apart, choice, delayed).Run();
+    if (choice.refused.empty()) Chooser(planned, apart, choice, settled).Run();
     if (!choice.refused.empty()) return {choice};
   }
   return choices;

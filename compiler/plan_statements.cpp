@@ -32,8 +32,11 @@ std::vector<ChunkScan> BlockPlanner::ChunkScans() const {
   for (const auto& [id, plan] : scans_) {
     const Node& node = graph_[id];
     const auto& attr = node.As<ir::ScanAttr>();
-    ChunkScan scan{
-        .phase = schedule_.phase(id), .time = attr.time, .reverse = attr.reverse, .is_restored = IsRestored(attr)};
+    ChunkScan scan{.phase = schedule_.phase(id),
+                   .time = attr.time,
+                   .reverse = attr.reverse,
+                   .is_restored = IsRestored(attr),
+                   .is_apart = IsRestored(attr) && context_.plan->choices.segments_apart};
     for (int i = attr.carries; i < static_cast<int>(node.args.size()); ++i) {
       View view = *ViewOf(node.args[i]);
       if (i < attr.carries + attr.sequences) {
@@ -111,15 +114,6 @@ Statement BlockPlanner::PlanLoopStatement(NodeId id, const ChunkChoice& choice, 
   return {std::move(statement)};
 }
 
-// The scan whose steps a kernel sums; none if it sums something else, or steps of no scan.
-const ChunkScan* BlockPlanner::ScanOfSteps(const Kernel& kernel, const std::vector<ChunkScan>& scans) const {
-  if (kernel.kind == KernelKind::kScatter) return nullptr;
-  const auto found = std::ranges::find_if(scans, [&](const ChunkScan& scan) {
-    return !scan.time.is_constant() && !scan.is_restored && WalksSteps(kernel, scan.time.axis, true);
-  });
-  return found == scans.end() ? nullptr : &*found;
-}
-
 // A sum over steps that shares no chunk loop: in chunks of its own, so that its terms are grouped as they would be
 // there.
 Statement BlockPlanner::PlanSum(const Draft& draft, const ChunkScan& scan) {
@@ -180,7 +174,7 @@ std::vector<Statement> BlockPlanner::Run() {
     const auto segment = segment_of_kernel.find(draft.number);
     const bool is_in_segment = segment != segment_of_kernel.end();
     const bool is_in_chunk = draft.chunk_time.has_value();
-    const ChunkScan* summed = is_in_chunk ? nullptr : ScanOfSteps(draft.kernel, scans);
+    const ChunkScan* summed = is_in_chunk ? nullptr : ScanOfSum(draft.kernel, scans);
     if (is_in_segment) draft.chunk_time = segment->second->choice.time;
     if (summed != nullptr) {
       draft.chunk_time = summed->time.axis;
@@ -191,7 +185,7 @@ std::vector<Statement> BlockPlanner::Run() {
     if (is_in_segment) entry.kernels[draft.added].chunk = segment->second->chunk;
     if (is_in_chunk) continue;
     std::pair<int, int> phase(draft.phase, -1);
-    if (delayed.contains(draft.number)) phase = {delayed.at(draft.number), draft.phase};
+    if (delayed.contains(draft.number) && !is_in_segment) phase = {delayed.at(draft.number), draft.phase};
     (is_in_segment ? segment->second->phases : phases)[phase].push_back(
         summed != nullptr ? PlanSum(draft, *summed) : Statement{KernelCall{draft.added}});
     if (is_in_segment && segment->second->yields_forward(draft.number))

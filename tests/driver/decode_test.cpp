@@ -9,7 +9,6 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <sstream>
 
 #include "compiler/compile.h"
 #include "runtime/pair_model.h"
@@ -17,7 +16,7 @@
 #include "runtime/session.h"
 #include "tests/support/commands.h"
 #include "tests/support/graph_of.h"
-#include "tests/support/random_cell.h"
+#include "tests/support/random_model.h"
 
 namespace recurve {
 namespace {
@@ -113,34 +112,6 @@ TEST_P(Decoders, EncodedAndInStepsHaveTheBitsOfTheWholeProgram) {
       EXPECT_EQ(std::vector<double>(scores.begin() + 7, scores.end()), expected[t]) << "step " << t;
     }
   }
-}
-
-// A random cell reads one sequence, and goes on from there along another.
-std::string ReadsAndGoesOn(const RandomCell& cell) {
-  std::string extents, uses, declared, over[2], targets[2];
-  for (const auto& [name, number] : cell.extents) {
-    extents += (extents.empty() ? "" : ", ") + name;
-    uses += fmt::format("{}{}={}", uses.empty() ? "" : ", ", name, name);
-  }
-  std::istringstream lines(cell.source);
-  int outputs = 0;
-  for (std::string line; std::getline(lines, line);) {
-    if (line.starts_with("  input ")) {
-      const size_t colon = line.find(':');
-      const std::string name = line.substr(8, colon - 8), shape = line.substr(colon + 2);
-      declared += fmt::format("  input r_{0}: {1} over S, w_{0}: {1} over T\n", name, shape);
-      for (int side = 0; side < 2; ++side)
-        over[side] += fmt::format("{}{}_{}", over[side].empty() ? "" : ", ", side == 0 ? "r" : "w", name);
-    }
-    if (!line.starts_with("  output ")) continue;
-    for (int side = 0; side < 2; ++side)
-      targets[side] += fmt::format("{}{}{}", outputs == 0 ? "" : ", ", side == 0 ? "read" : "written", outputs);
-    ++outputs;
-  }
-  return fmt::format(
-      "{}\nmodel m({}) {{\n{}  let c = random({})\n  {} = scan c over {}\n  {} = scan c over {} from read0.state\n"
-      "  output {}\n}}\n",
-      cell.source, extents, declared, uses, targets[0], over[0], targets[1], over[1], targets[1]);
 }
 
 TEST(RandomCells, EncodedAndInStepsHaveTheBitsOfTheWholeProgram) {

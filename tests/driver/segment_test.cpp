@@ -19,7 +19,7 @@
 #include "runtime/random.h"
 #include "runtime/session.h"
 #include "tests/support/graph_of.h"
-#include "tests/support/random_cell.h"
+#include "tests/support/random_model.h"
 
 namespace recurve {
 namespace {
@@ -184,12 +184,23 @@ TEST(SegmentsOf, LinearRecurrencesGiveTheSameBits) {
 }
 
 TEST(SegmentsOf, RandomCellsGiveTheSameBits) {
-  constexpr int kCells = 30;
+  constexpr int kCells = 20;
   for (uint64_t seed = 1; seed <= kCells; ++seed) {
     SCOPED_TRACE(fmt::format("random cell {}", seed));
     const RandomCell cell = MakeRandomCell(seed);
     const ir::Graph graph = GraphOf(cell.source, "random", cell.extents);
     ExpectSameBits(graph, {}, {{11, 3, 12, 1}, {21, 3, 12, 4, 1}, {11, 3, 12, 2, 0, true}});
+  }
+}
+
+// Both directions and two axes, the weights shared by all scans.
+TEST(SegmentsOf, RandomModelsGiveTheSameBits) {
+  for (uint64_t seed = 1; seed <= 8; ++seed) {
+    const RandomCell cell = MakeRandomCell(seed);
+    for (const std::string& source : {GoesBothWays(cell), ReadsAndGoesOn(cell)}) {
+      SCOPED_TRACE(fmt::format("seed {}\n{}", seed, source));
+      ExpectSameBits(GraphOf(source, "m", cell.extents), {}, {{21, 3, 12, 1, 0, true}, {21, 3, 12, 4, 1, true}});
+    }
   }
 }
 
