@@ -47,7 +47,6 @@ class Chooser {
     }
     while (std::erase_if(chosen_, [&](int k) { return !Fits(k); }) != 0) {
     }
-    if (scan.is_restored) KeepNeighbours();
     ChunkChoice choice;
     for (int k = 0; k < Count(); ++k) {
       if (!chosen_.contains(k)) {
@@ -64,31 +63,6 @@ class Chooser {
       if (HoldsOneChunk(b)) choice.rings.push_back(b);
     }
     return choice;
-  }
-
-  // Drops kernels that have to do with each other alone: a scan that runs in segments, perhaps late, takes nobody
-  // along.
-  void KeepNeighbours() {
-    std::set<int> touched(scan_->stacks.begin(), scan_->stacks.end()), near;
-    for (const View& element : scan_->elements) touched.insert(element.buffer);
-    for (bool grows = true; grows;) {
-      grows = false;
-      for (int k : chosen_) {
-        auto touches = [&](const Access& access) { return touched.contains(access.view->buffer); };
-        const std::vector<Access> reads = ReadsOf(*kernels_[k].kernel), writes = WritesOf(*kernels_[k].kernel);
-        if (near.contains(k) || !(std::ranges::any_of(reads, touches) || std::ranges::any_of(writes, touches)))
-          continue;
-        near.insert(k);
-        for (const Access& write : writes) touched.insert(write.view->buffer);
-        // What it reads of other chosen ones joins them.
-        for (const Access& read : reads) {
-          if (std::ranges::any_of(chosen_, [&](int w) { return WritesTo(w, read.view->buffer); }))
-            touched.insert(read.view->buffer);
-        }
-        grows = true;
-      }
-    }
-    chosen_ = std::move(near);
   }
 
   int Count() const { return static_cast<int>(kernels_.size()); }
