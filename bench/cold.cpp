@@ -6,8 +6,8 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstdio>
-#include <ctime>
 #include <filesystem>
 #include <vector>
 
@@ -55,10 +55,10 @@ std::expected<CompileTime, Error> MeasureCompileTime(std::string_view cell) {
 }
 
 int CompileInThisProcess(std::string_view cell) {
-  const std::clock_t start = std::clock();
+  const auto start = std::chrono::steady_clock::now();
   auto program = CompilePoint({std::string(cell), {1, 1, 256, 256}}, {"forward", "backward"});
   if (!program) return fmt::print(stderr, "recurve_bench: {}\n", program.error().message), 2;
-  fmt::print("{}\n", 1e3 * static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC);
+  fmt::print("{}\n", std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count());
   return 0;
 }
 

@@ -12,12 +12,11 @@
 namespace recurve::bench {
 
 // Runs this program again as `--cold=CELL`, a few times, and takes the medians: with an empty cache of compiled
-// programs
-// ($RECURVE_CACHE_DIR), and with what that start left in it.
+// programs ($RECURVE_CACHE_DIR), and with what that start left in it.
 std::expected<CompileTime, Error> MeasureCompileTime(std::string_view cell);
 
-// What that child does: compiles forward and backward at I = H = 256 and prints the milliseconds of processor time.
-// Returns the process's exit code.
+// What that child does: compiles forward and backward at I = H = 256 and prints the milliseconds that pass. Returns
+// the process's exit code.
 int CompileInThisProcess(std::string_view cell);
 
 }  // namespace recurve::bench

@@ -12,6 +12,7 @@
 #include <fstream>
 #include <limits>
 #include <sstream>
+#include <thread>
 
 #include "compiler/bake.h"
 #include "compiler/compile_key.h"
@@ -24,6 +25,7 @@
 #include "compiler/jit.h"
 #include "compiler/object.h"
 #include "compiler/object_cache.h"
+#include "compiler/parts.h"
 #include "compiler/plan.h"
 #include "compiler/plan_segment.h"
 #include "compiler/split.h"
@@ -237,20 +239,23 @@ Compiled CompileVersions(std::vector<Plan> plans, const CompileOptions& options,
   return compiled;
 }
 
-// The program as an object for this process.
-std::expected<KeptObject, Error> MakeObject(const ir::Graph& graph, const CompileOptions& options) {
+int ThreadsOf(const CompileOptions& options) {
+  return options.compile_threads > 0 ? options.compile_threads : static_cast<int>(std::thread::hardware_concurrency());
+}
+
+// The program for this process.
+std::expected<KeptProgram, Error> MakeProgram(const ir::Graph& graph, const CompileOptions& options) {
   std::expected<Target, Error> target = TargetOf(options);
   if (!target) return std::unexpected(target.error());
   const std::expected<Plan, Error> plan = PlanWithin(graph, options, *target);
   if (!plan) return std::unexpected(plan.error());
-  Compiled compiled = CompileModule(*plan, options, *target);
-  std::expected<std::string, Error> object = ConsumeIntoObjectForHere(*compiled.module, *target);
-  if (!object) return std::unexpected(object.error());
-  return KeptObject{std::move(compiled.interface.name), *std::move(object)};
+  auto objects = CompileParts(*plan, InterfaceFor(*plan, options, *target), *target, ThreadsOf(options));
+  if (!objects) return std::unexpected(objects.error());
+  return KeptProgram{plan->name, *std::move(objects)};
 }
 
-std::expected<Program, Error> LoadKept(const KeptObject& kept) {
-  std::expected<LoadedCode, Error> code = LoadObject(kept.object, kept.name);
+std::expected<Program, Error> LoadKept(const KeptProgram& kept) {
+  std::expected<LoadedCode, Error> code = LoadObjects(kept.objects, kept.name);
   if (!code) return std::unexpected(code.error());
   return Program::Wrap(code->program, code->keep_alive);
 }
@@ -262,7 +267,7 @@ std::expected<Plan, Error> WithWeightsOf(Plan plan, const CompileOptions& option
   Compiled packing = CompileModule(PackingOf(plan), options, *here);
   std::expected<std::string, Error> object = ConsumeIntoObjectForHere(*packing.module, *here);
   if (!object) return std::unexpected(object.error());
-  std::expected<Program, Error> program = LoadKept({std::move(packing.interface.name), *std::move(object)});
+  std::expected<Program, Error> program = LoadKept({std::move(packing.interface.name), {*std::move(object)}});
   if (!program) return std::unexpected(program.error());
   Parameters parameters(*std::move(program));
   if (auto restored = Restore(parameters, weights); !restored) return std::unexpected(restored.error());
@@ -271,14 +276,14 @@ std::expected<Plan, Error> WithWeightsOf(Plan plan, const CompileOptions& option
 
 // The program that is kept, or else the one that `make` makes, which then is.
 std::expected<Program, Error> FindOrMake(const CompileOptions& options, const std::function<std::string()>& make_key,
-                                         const std::function<std::expected<KeptObject, Error>()>& make) {
+                                         const std::function<std::expected<KeptProgram, Error>()>& make) {
   const ObjectCache cache = options.cache ? ObjectCache::OfUser() : ObjectCache();
   const std::string key = cache.is_on() ? make_key() : "";
-  if (std::optional<KeptObject> kept = cache.Find(key)) {
+  if (std::optional<KeptProgram> kept = cache.Find(key)) {
     // One that does not load is made anew.
     if (std::expected<Program, Error> program = LoadKept(*kept)) return program;
   }
-  std::expected<KeptObject, Error> made = make();
+  std::expected<KeptProgram, Error> made = make();
   if (!made) return std::unexpected(made.error());
   std::expected<Program, Error> program = LoadKept(*made);
   if (program) cache.Store(key, *made);
@@ -330,7 +335,7 @@ Programs Lower(const ir::Graph& graph, const CompileOptions& options, const Afte
 }
 
 std::expected<Program, Error> CompileToMemory(const ir::Graph& graph, const CompileOptions& options) {
-  return FindOrMake(options, [&] { return KeyOfGraph(graph, options); }, [&] { return MakeObject(graph, options); });
+  return FindOrMake(options, [&] { return KeyOfGraph(graph, options); }, [&] { return MakeProgram(graph, options); });
 }
 
 std::expected<Artifacts, Error> CompileToObject(const ir::Graph& graph, const CompileOptions& options,
@@ -384,12 +389,12 @@ namespace {
 
 std::expected<Program, Error> CompileText(std::string_view name, std::string_view text, std::string_view entry,
                                           const frontend::Extents& extents, const CompileOptions& options) {
-  const auto make = [&]() -> std::expected<KeptObject, Error> {
+  const auto make = [&]() -> std::expected<KeptProgram, Error> {
     frontend::LoadResult loaded = frontend::Load(name, text);
     if (!loaded.program) return std::unexpected(Error{loaded.messages});
     frontend::BuildResult built = frontend::Build(*loaded.program, entry, extents);
     if (!built.graph) return std::unexpected(Error{built.messages});
-    return MakeObject(*built.graph, options);
+    return MakeProgram(*built.graph, options);
   };
   return FindOrMake(options, [&] { return KeyOfText(text, entry, extents, options); }, make);
 }

@@ -58,7 +58,8 @@ struct CompileOptions {
   // shortest that fit: the bits of all results are the same. An error if nothing fits.
   MemoryLimit memory;
   std::map<std::string, int64_t, std::less<>> extents;  // what the graph was built with, for the C header
-  bool cache = true;  // programs in memory are kept on disk and found again (object_cache.h)
+  bool cache = true;        // programs in memory are kept on disk and found again (object_cache.h)
+  int compile_threads = 0;  // that compile a program in memory (parts.h); 0: all of this machine's
 };
 
 // The graph-to-graph stages.

@@ -67,9 +67,10 @@ class KeyBuilder {
     for (const auto& [key, value] : values) AddAll(key, value);
   }
   void Add(const CompileOptions& options) {
-    const auto& [precision, store, math, target, wrt, gradients, entries, optimizer, plan, memory, extents, cache] =
-        options;
-    static_cast<void>(cache);  // where code is kept is no property of it
+    const auto& [precision, store, math, target, wrt, gradients, entries, optimizer, plan, memory, extents, cache,
+                 compile_threads] = options;
+    // Where code is kept and who compiles it are no properties of it.
+    static_cast<void>(cache), static_cast<void>(compile_threads);
     AddAll(precision, store, math, target, wrt, gradients, entries, optimizer.optimizer, optimizer.source, plan, memory,
            extents);
   }

@@ -147,9 +147,10 @@ Amount CyclesOf(const Plan& plan, const Kernel& kernel) {
   return cycles;
 }
 
-Amount SharedVectors(const Plan& plan, const Kernel& kernel) {
+Amount SharedVectors(const Plan& plan, const Kernel& kernel, const std::function<bool(int)>& crosses) {
   const Size rows = Product(kernel.rows), reduced = Product(kernel.reduced), vectors = UnitVectors(kernel);
   auto loads = [&] { return std::ranges::count(kernel.program, LaneInstruction::Kind::kLoad, &LaneInstruction::kind); };
+  auto writes_crossed = [&](const LaneStore& store) { return crosses(store.view.buffer); };
   Amount sum;
   switch (kernel.kind) {
     case KernelKind::kRecurrence:  // of one step
@@ -157,7 +158,7 @@ Amount SharedVectors(const Plan& plan, const Kernel& kernel) {
       for (const MapProduct& product : kernel.products) {
         sum.Add(rows * Size{Vectors(plan.panels[product.panels].depth, kernel.lanes), {}});
       }
-      sum.Add(rows * vectors * Size{static_cast<int64_t>(kernel.stores.size()), {}});
+      sum.Add(rows * vectors * Size{std::ranges::count_if(kernel.stores, writes_crossed), {}});
       break;
     case KernelKind::kReduce: sum.Add(rows * reduced * vectors * Size{loads(), {}}); break;
     case KernelKind::kProduct:
@@ -167,6 +168,18 @@ Amount SharedVectors(const Plan& plan, const Kernel& kernel) {
     case KernelKind::kScatter: sum.Add(rows * vectors); break;
   }
   return sum;
+}
+
+void ForEachCrossed(const Kernel& kernel, const std::function<void(int)>& visit) {
+  for (const MapProduct& product : kernel.products) visit(product.left.buffer);
+  if (kernel.kind == KernelKind::kProduct || kernel.kind == KernelKind::kScatter) {
+    visit(kernel.left.buffer);
+    visit(kernel.right.buffer);
+  }
+  if (kernel.kind != KernelKind::kReduce) return;
+  for (const LaneInstruction& instruction : kernel.program) {
+    if (instruction.kind == LaneInstruction::Kind::kLoad) visit(instruction.view.buffer);
+  }
 }
 
 int64_t WeightBytes(const Plan& plan, const Kernel& kernel) {

@@ -18,9 +18,12 @@ namespace recurve {
 // Of one call, whatever loops stand around it; a kernel of a chunk loop counts all of its chunks.
 Amount FlopsOf(const Plan& plan, const Kernel& kernel);
 Amount CyclesOf(const Plan& plan, const Kernel& kernel);
-// Vectors of activations that one call reads as a product's left side and writes: what members of a team that share the
-// kernel send each other. A product of activations counts both sides.
-Amount SharedVectors(const Plan& plan, const Kernel& kernel);
+// Vectors that members of a team who share the kernel by units send each other in one call: those that a product or a
+// sum reads of all units, and those written into buffers that somebody `crosses` so. A product of activations counts
+// both sides.
+Amount SharedVectors(const Plan& plan, const Kernel& kernel, const std::function<bool(int)>& crosses);
+// The buffers of which the kernel reads more units than those that it computes.
+void ForEachCrossed(const Kernel& kernel, const std::function<void(int)>& visit);
 // Bytes of packed weights that one call reads.
 int64_t WeightBytes(const Plan& plan, const Kernel& kernel);
 

@@ -2,12 +2,16 @@
 
 #include "compiler/emit.h"
 
+#include <fmt/format.h>
 #include <llvm/Analysis/AssumptionCache.h>
 #include <llvm/Analysis/TargetLibraryInfo.h>
 #include <llvm/Analysis/TargetTransformInfo.h>
 #include <llvm/IR/Dominators.h>
 #include <llvm/IR/PassInstrumentation.h>
 #include <llvm/Transforms/Scalar/EarlyCSE.h>
+
+#include <iterator>
+#include <utility>
 
 #include "compiler/emit_kernel.h"
 #include "compiler/emit_pack.h"
@@ -43,11 +47,20 @@ struct TeamRules {
   }
 };
 
+// A function of a plan, declared in the module unless it is there.
+llvm::Function* Declare(EmitModule& emit, const PlannedFunction& planned) {
+  if (llvm::Function* known = emit.module.getFunction(planned.name)) return known;
+  std::vector<llvm::Type*> parameters{emit.types.pointer};
+  parameters.insert(parameters.end(), planned.loops.size(), emit.types.size);
+  return emit.NewFunction(planned.name, std::move(parameters), true);
+}
+
 class EntryEmitter {
  public:
   EntryEmitter(EmitModule& emit, const EntryPlan& entry)
       : emit_(emit), entry_(entry), layout_(emit.plan, entry), builder_(emit.types.context) {}
 
+  // The entry. What it calls is declared, and then in `functions`.
   void Run() {
     EmitWorkspaceBytes();
     if (!emit_.plan.choices.only_one) EmitUsefulMembers();
@@ -58,10 +71,20 @@ class EntryEmitter {
     if (emit_.plan.choices.only_one) return entry_.has_one_row_code ? EmitOneRow(entry) : EmitAnyRows(entry);
     llvm::Function* any_rows = emit_.NewFunction(name + "_any_rows", {emit_.types.pointer, emit_.types.pointer}, true);
     llvm::Function* one_row = nullptr;
-    if (entry_.has_one_row_code) one_row = emit_.NewFunction(name + "_one_row", {emit_.types.pointer}, true);
+    if (entry_.has_one_row_code) one_row = Call({.name = name + "_one_row"});
     Choose(entry, one_row, any_rows);
     EmitAnyRows(any_rows);
-    if (one_row != nullptr) EmitOneRow(one_row);
+  }
+  std::vector<PlannedFunction> functions() && { return std::move(functions_); }
+
+  // One of the functions that an entry calls.
+  void Emit(const PlannedFunction& planned) {
+    llvm::Function* function = Declare(emit_, planned);
+    if (planned.kernel < 0) return EmitOneRow(function);
+    std::map<int, Value*> known;
+    if (planned.one_row)
+      known = {{layout_.Axis("B"), Word(1)}, {layout_.BatchBegin(), Word(0)}, {layout_.BatchEnd(), Word(1)}};
+    KernelEmitter(emit_, layout_, entry_.kernels[planned.kernel], planned.loops, function, known).Emit();
   }
 
   // All kernels in one function, for a batch of one and without a team: the frame is not in memory but known.
@@ -336,18 +359,29 @@ class EntryEmitter {
       loops.push_back(loop);
       arguments.push_back(index);
     }
-    std::string name = emit_.plan.name + "_" + entry_.name + "_" + std::to_string(number);
-    auto call = [&](const std::map<int, Value*>& known, const std::string& form) {
-      llvm::Function* function = KernelEmitter(emit_, layout_, kernel, loops, name + form, known).Emit();
-      builder_.CreateCall(function, arguments);
+    auto call = [&](bool one_row) {
+      std::string name = fmt::format("{}_{}_{}{}", emit_.plan.name, entry_.name, number, one_row ? "_one_row" : "");
+      PlannedFunction planned{.name = std::move(name), .kernel = number, .loops = loops, .one_row = one_row};
+      builder_.CreateCall(Call(std::move(planned)), arguments);
     };
-    const std::map<int, Value*> of_one = {
-        {layout_.Axis("B"), Word(1)}, {layout_.BatchBegin(), Word(0)}, {layout_.BatchEnd(), Word(1)}};
-    if (emit_.plan.choices.only_one && HasBatch()) return call(of_one, "");
-    if (!kernel.has_one_row_form) return call({}, "");
+    if (emit_.plan.choices.only_one && HasBatch()) return call(true);
+    if (!kernel.has_one_row_form) return call(false);
     Value* is_one_row = builder_.CreateICmpEQ(FrameWord(layout_.Axis("B"), emit_.types.size), Word(1));
-    EmitIf(builder_, is_one_row, [&] { call(of_one, "_one_row"); });
-    EmitIf(builder_, builder_.CreateNot(is_one_row), [&] { call({}, ""); });
+    EmitIf(builder_, is_one_row, [&] { call(true); });
+    EmitIf(builder_, builder_.CreateNot(is_one_row), [&] { call(false); });
+  }
+
+  llvm::Function* Call(PlannedFunction planned) {
+    planned.entry = static_cast<int>(&entry_ - emit_.plan.entries.data());
+    const auto is_same = [&](const PlannedFunction& other) {
+      return other.kernel == planned.kernel && other.one_row == planned.one_row && other.loops == planned.loops;
+    };
+    auto known = std::ranges::find_if(functions_, is_same);
+    if (known == functions_.end()) {
+      if (emit_.module.getFunction(planned.name)) planned.name += fmt::format("_{}", functions_.size());
+      known = functions_.insert(functions_.end(), std::move(planned));
+    }
+    return Declare(emit_, *known);
   }
 
   // By rows or alone are the same code as one thread's: the frame says which rows of the batch, and that there is no
@@ -530,6 +564,7 @@ class EntryEmitter {
   std::map<int, Value*> words_;
   std::vector<Value*> chunk_steps_;  // per chunk loop
   std::vector<std::pair<int, Value*>> loops_;
+  std::vector<PlannedFunction> functions_;  // that the entry calls
 };
 
 llvm::Constant* EmitConstant(llvm::Module& module, const Plan& plan, const Constant& constant) {
@@ -539,6 +574,12 @@ llvm::Constant* EmitConstant(llvm::Module& module, const Plan& plan, const Const
                                plan.name + "_" + CIdentifier(constant.name));
   global->setAlignment(llvm::Align(RECURVE_ALIGNMENT));
   return global;
+}
+
+EmitModule EmitModuleOf(const Plan& plan, llvm::Module& module) {
+  EmitModule emit{module, plan, EmitTypes(module, plan.precision), {}};
+  for (const Constant& constant : plan.constants) emit.constants.push_back(EmitConstant(module, plan, constant));
+  return emit;
 }
 
 // Shares equal addresses and drops trivial arithmetic: the one pass that makes code generation quicker by more than it
@@ -558,14 +599,14 @@ void ShareAddresses(llvm::Module& module) {
   }
 }
 
-}  // namespace
-
-void Emit(const Plan& plan, llvm::Module& module) {
-  EmitModule emit{module, plan, EmitTypes(module, plan.precision), {}};
-  for (const Constant& constant : plan.constants) emit.constants.push_back(EmitConstant(module, plan, constant));
+std::vector<PlannedFunction> AddEntries(EmitModule& emit) {
+  const Plan& plan = emit.plan;
+  std::vector<PlannedFunction> functions;
   bool has_tape = false;
   for (const EntryPlan& entry : plan.entries) {
-    EntryEmitter(emit, entry).Run();
+    EntryEmitter emitter(emit, entry);
+    emitter.Run();
+    std::ranges::move(std::move(emitter).functions(), std::back_inserter(functions));
     has_tape |= entry.name == "forward" || entry.name == "backward";
   }
   if (has_tape) {
@@ -573,6 +614,42 @@ void Emit(const Plan& plan, llvm::Module& module) {
       for (const Buffer& region : plan.tape) regions.Add(region, plan.BytesOf(region));
     });
   }
+  return functions;
+}
+
+void AddFunctions(EmitModule& emit, std::span<const PlannedFunction> functions) {
+  for (const PlannedFunction& planned : functions) EntryEmitter(emit, emit.plan.entries[planned.entry]).Emit(planned);
+}
+
+// What one module calls of another is not seen outside of the program.
+void Share(llvm::Module& module, std::span<const PlannedFunction> functions) {
+  for (const PlannedFunction& planned : functions) {
+    llvm::Function* function = module.getFunction(planned.name);
+    function->setLinkage(llvm::GlobalValue::ExternalLinkage);
+    function->setVisibility(llvm::GlobalValue::HiddenVisibility);
+  }
+}
+
+}  // namespace
+
+void Emit(const Plan& plan, llvm::Module& module) {
+  EmitModule emit = EmitModuleOf(plan, module);
+  AddFunctions(emit, AddEntries(emit));
+  ShareAddresses(module);
+}
+
+std::vector<PlannedFunction> EmitEntries(const Plan& plan, llvm::Module& module) {
+  EmitModule emit = EmitModuleOf(plan, module);
+  std::vector<PlannedFunction> functions = AddEntries(emit);
+  Share(module, functions);
+  ShareAddresses(module);
+  return functions;
+}
+
+void EmitFunctions(const Plan& plan, std::span<const PlannedFunction> functions, llvm::Module& module) {
+  EmitModule emit = EmitModuleOf(plan, module);
+  AddFunctions(emit, functions);
+  Share(module, functions);
   ShareAddresses(module);
 }
 

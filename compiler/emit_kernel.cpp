@@ -74,11 +74,9 @@ void EmitVectorStore(LaneBuilder& lanes, Value* value, Value* pointer, Value* st
 }
 
 KernelEmitter::KernelEmitter(EmitModule& emit, const FrameLayout& layout, const Kernel& kernel,
-                             const std::vector<int>& loops, const std::string& name, const std::map<int, Value*>& known)
-    : emit_(emit), kernel_(kernel), builder_(emit.types.context) {
-  std::vector<llvm::Type*> parameters{emit.types.pointer};
-  parameters.insert(parameters.end(), loops.size(), emit.types.size);
-  function_ = emit.NewFunction(name, std::move(parameters), true);
+                             const std::vector<int>& loops, llvm::Function* function,
+                             const std::map<int, Value*>& known)
+    : emit_(emit), kernel_(kernel), builder_(emit.types.context), function_(function) {
   entry_ = llvm::BasicBlock::Create(emit.types.context, "entry", function_);
   llvm::BasicBlock* body = llvm::BasicBlock::Create(emit.types.context, "body", function_);
   builder_.SetInsertPoint(entry_);
@@ -101,10 +99,9 @@ KernelEmitter::KernelEmitter(EmitModule& emit, const FrameLayout& layout, const 
   frame_.emplace(emit.types, layout, nullptr, words, std::map<int, Value*>{}, entry_->getTerminator());
 }
 
-llvm::Function* KernelEmitter::Emit() {
+void KernelEmitter::Emit() {
   EmitBody();
   builder_.CreateRetVoid();
-  return function_;
 }
 
 void KernelEmitter::EmitInto(llvm::IRBuilder<>& builder) {

@@ -64,17 +64,16 @@ std::vector<Value*> EmitTileSums(EmitModule& emit, llvm::IRBuilder<>& builder, c
 
 class KernelEmitter {
  public:
-  // A function of the frame, of whose words `known` need not be read. `loops`: the numbers of the loops around the
-  // call, outermost first.
+  // The body of a function of the frame, of whose words `known` need not be read, and of the indices of `loops`: the
+  // numbers of the loops around the call, outermost first.
   KernelEmitter(EmitModule& emit, const FrameLayout& layout, const Kernel& kernel, const std::vector<int>& loops,
-                const std::string& name, const std::map<int, Value*>& known = {});
+                llvm::Function* function, const std::map<int, Value*>& known = {});
   // A piece of the function that the builder is in, whose first block has an end already; `words` are those of the
   // frame. There must be no time loop around it.
   KernelEmitter(EmitModule& emit, const FrameLayout& layout, const Kernel& kernel, const llvm::IRBuilder<>& builder,
                 const std::map<int, Value*>& words);
 
-  // void(ptr frame, word loop, ...)
-  llvm::Function* Emit();
+  void Emit();
   // The piece; the builder goes on behind it.
   void EmitInto(llvm::IRBuilder<>& builder);
 

@@ -36,9 +36,11 @@ class Session {
   // Frees the code. An error here would be one of the session's own bookkeeping, which nobody can act on.
   ~Session() { llvm::consumeError(session_.endSession()); }
 
-  llvm::Expected<const recurve_program*> Link(std::string_view object, const std::string& symbol) {
-    auto buffer = llvm::MemoryBuffer::getMemBufferCopy(object, symbol);
-    if (llvm::Error error = linker_.add(library_, std::move(buffer))) return error;
+  llvm::Expected<const recurve_program*> Link(std::span<const std::string> objects, const std::string& symbol) {
+    for (const std::string& object : objects) {
+      auto buffer = llvm::MemoryBuffer::getMemBufferCopy(object, symbol);
+      if (llvm::Error error = linker_.add(library_, std::move(buffer))) return error;
+    }
     auto found = session_.lookup({&library_}, Intern(symbol));
     if (!found) return llvm::createStringError(errors_ + llvm::toString(found.takeError()));
     return found->getAddress().toPtr<const recurve_program*>();
@@ -59,22 +61,28 @@ class Session {
 
 }  // namespace
 
-std::expected<LoadedCode, Error> LoadObject(std::string_view object, std::string_view name) {
+std::expected<LoadedCode, Error> LoadObjects(std::span<const std::string> objects, std::string_view name) {
   std::string attempt = fmt::format("cannot load the code of `{}`", name);
   auto process = orc::SelfExecutorProcessControl::Create(nullptr, std::make_unique<orc::InPlaceTaskDispatcher>());
   if (!process) return std::unexpected(FromLlvm(attempt, process.takeError()));
   auto session = std::make_shared<Session>(std::move(*process));
-  auto descriptor = session->Link(object, DescriptorSymbol(name));
+  auto descriptor = session->Link(objects, DescriptorSymbol(name));
   if (!descriptor) return std::unexpected(FromLlvm(attempt, descriptor.takeError()));
   return LoadedCode{*descriptor, std::move(session)};
 }
 
-std::expected<std::string, Error> ConsumeIntoObjectForHere(llvm::Module& module, const Target& target) {
+std::expected<LoadedCode, Error> LoadObject(std::string_view object, std::string_view name) {
+  const std::string objects[] = {std::string(object)};
+  return LoadObjects(objects, name);
+}
+
+std::expected<std::string, Error> ConsumeIntoObjectForHere(llvm::Module& module, const Target& target,
+                                                           std::span<const std::string> elsewhere) {
   if (!target.why_not_here().empty()) {
     return std::unexpected(
         Error{fmt::format("cannot run code for `{}` here: {}", target.description(), target.why_not_here())});
   }
-  return ConsumeIntoObject(module, target);
+  return ConsumeIntoObject(module, target, nullptr, elsewhere);
 }
 
 std::expected<LoadedCode, Error> Jit(const llvm::Module& module, const ProgramInterface& program,

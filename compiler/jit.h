@@ -15,6 +15,8 @@
 
 #include <expected>
 #include <memory>
+#include <span>
+#include <string>
 #include <string_view>
 
 #include "compiler/interface.h"
@@ -33,9 +35,12 @@ struct LoadedCode {
 // as CompileObject does. The module is left as it was.
 std::expected<LoadedCode, Error> Jit(const llvm::Module& module, const ProgramInterface& program, const Target& target);
 
-// The two halves of it. An object for this process; fails as Jit does, and uses the module up.
-std::expected<std::string, Error> ConsumeIntoObjectForHere(llvm::Module& module, const Target& target);
-// Loads one that was made so, here or in an earlier process. `name` is the program's.
+// The two halves of it. An object for this process; fails as Jit does, and uses the module up. It may call what is
+// `elsewhere` in the program.
+std::expected<std::string, Error> ConsumeIntoObjectForHere(llvm::Module& module, const Target& target,
+                                                           std::span<const std::string> elsewhere = {});
+// Loads a program of one object or several that were made so, here or in an earlier process. `name` is the program's.
+std::expected<LoadedCode, Error> LoadObjects(std::span<const std::string> objects, std::string_view name);
 std::expected<LoadedCode, Error> LoadObject(std::string_view object, std::string_view name);
 
 }  // namespace recurve

@@ -241,7 +241,8 @@ llvm::Expected<ObjectReport> Inspect(llvm::MemoryBufferRef buffer) {
 
 }  // namespace
 
-std::expected<std::string, Error> ConsumeIntoObject(llvm::Module& module, const Target& target, ObjectReport* report) {
+std::expected<std::string, Error> ConsumeIntoObject(llvm::Module& module, const Target& target, ObjectReport* report,
+                                                    std::span<const std::string> elsewhere) {
   Frames frames;
   auto object = Generate(module, target, llvm::CodeGenFileType::ObjectFile, frames);
   if (!object) return object;
@@ -250,6 +251,7 @@ std::expected<std::string, Error> ConsumeIntoObject(llvm::Module& module, const 
   auto refuse = [&](const std::string& what) {
     return std::unexpected(Error{fmt::format("code for `{}` {}", target.description(), what)});
   };
+  std::erase_if(found->undefined, [&](const std::string& name) { return llvm::is_contained(elsewhere, name); });
   if (!found->undefined.empty())
     return refuse(fmt::format("calls `{}`, but may call nothing", fmt::join(found->undefined, "`, `")));
   if (!found->writable.empty())

@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <expected>
 #include <map>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -38,9 +39,11 @@ struct ObjectReport {
 // not verify, the target cannot express it, or the object breaks a promise. Fills `report` if there is one.
 std::expected<std::string, Error> CompileObject(const llvm::Module& module, const Target& target,
                                                 ObjectReport* report = nullptr);
-// The same without a copy: the module is used up and only fit to be dropped.
+// The same without a copy: the module is used up and only fit to be dropped. What is `elsewhere` it may call: C names
+// of functions of other objects of the same program.
 std::expected<std::string, Error> ConsumeIntoObject(llvm::Module& module, const Target& target,
-                                                    ObjectReport* report = nullptr);
+                                                    ObjectReport* report = nullptr,
+                                                    std::span<const std::string> elsewhere = {});
 std::expected<std::string, Error> CompileAssembly(const llvm::Module& module, const Target& target);
 std::string PrintLlvm(const llvm::Module& module);
 

@@ -11,6 +11,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <iterator>
 #include <string_view>
 #include <system_error>
 #include <utility>
@@ -23,7 +24,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::string_view kMagic = "recurve1";
+constexpr std::string_view kMagic = "recurve2";
 constexpr std::string_view kSuffix = ".object";
 // What a process that ended while it wrote has left behind: nobody writes for so long.
 constexpr std::chrono::hours kAbandoned{1};
@@ -38,27 +39,40 @@ Digest DigestOf(std::string_view key, std::string_view contents) {
   return hash.final<32>();
 }
 
-// magic, digest of all that follows, length of the name, name, object.
-std::string Pack(const std::string& key, const KeptObject& kept) {
-  const uint64_t name_bytes = kept.name.size();
-  std::string contents(reinterpret_cast<const char*>(&name_bytes), sizeof name_bytes);
-  contents += kept.name + kept.object;
+// magic, digest of all that follows; of the name and of each object its length and its bytes.
+std::string Pack(const std::string& key, const KeptProgram& kept) {
+  std::string contents;
+  const auto add = [&](const std::string& text) {
+    const uint64_t bytes = text.size();
+    contents.append(reinterpret_cast<const char*>(&bytes), sizeof bytes);
+    contents += text;
+  };
+  add(kept.name);
+  for (const std::string& object : kept.objects) add(object);
   const Digest digest = DigestOf(key, contents);
   return std::string(kMagic) + std::string(digest.begin(), digest.end()) + contents;
 }
 
-std::optional<KeptObject> Unpack(const std::string& key, std::string_view file) {
+std::optional<KeptProgram> Unpack(const std::string& key, std::string_view file) {
   if (file.size() < kHeaderBytes || !file.starts_with(kMagic)) return std::nullopt;
   file.remove_prefix(kMagic.size());
   const std::string_view stored = file.substr(0, sizeof(Digest));
   file.remove_prefix(sizeof(Digest));
   const Digest digest = DigestOf(key, file);
   if (!std::ranges::equal(digest, stored, {}, {}, [](char c) { return static_cast<uint8_t>(c); })) return std::nullopt;
-  uint64_t name_bytes;
-  std::memcpy(&name_bytes, file.data(), sizeof name_bytes);
-  file.remove_prefix(sizeof name_bytes);
-  if (name_bytes > file.size()) return std::nullopt;
-  return KeptObject{std::string(file.substr(0, name_bytes)), std::string(file.substr(name_bytes))};
+  std::vector<std::string> texts;
+  while (!file.empty()) {
+    uint64_t bytes;
+    if (file.size() < sizeof bytes) return std::nullopt;
+    std::memcpy(&bytes, file.data(), sizeof bytes);
+    file.remove_prefix(sizeof bytes);
+    if (bytes > file.size()) return std::nullopt;
+    texts.emplace_back(file.substr(0, bytes));
+    file.remove_prefix(bytes);
+  }
+  KeptProgram kept{.name = std::move(texts.front()), .objects = {}};
+  kept.objects.assign(std::make_move_iterator(texts.begin() + 1), std::make_move_iterator(texts.end()));
+  return kept;
 }
 
 // Whether what is there can only come from this user.
@@ -123,11 +137,11 @@ ObjectCache ObjectCache::OfUser() {
 
 std::string ObjectCache::Path(const std::string& key) const { return folder_ + "/" + key + std::string(kSuffix); }
 
-std::optional<KeptObject> ObjectCache::Find(const std::string& key) const {
+std::optional<KeptProgram> ObjectCache::Find(const std::string& key) const {
   if (!is_on() || !IsTrusted(folder_) || !IsTrusted(Path(key))) return std::nullopt;
   auto file = ReadFile(Path(key));
   if (!file) return std::nullopt;
-  std::optional<KeptObject> kept = Unpack(key, *file);
+  std::optional<KeptProgram> kept = Unpack(key, *file);
   if (kept) {
     std::error_code read_only;
     fs::last_write_time(Path(key), fs::file_time_type::clock::now(), read_only);
@@ -135,7 +149,7 @@ std::optional<KeptObject> ObjectCache::Find(const std::string& key) const {
   return kept;
 }
 
-void ObjectCache::Store(const std::string& key, const KeptObject& kept) const {
+void ObjectCache::Store(const std::string& key, const KeptProgram& kept) const {
   if (!is_on()) return;
   std::error_code error;
   if (fs::create_directories(folder_, error)) fs::permissions(folder_, fs::perms::owner_all, error);

@@ -1,7 +1,7 @@
 // compiler/object_cache.h: compiled programs kept on disk, so that a second start costs milliseconds.
 //
 //   ObjectCache cache = ObjectCache::OfUser();
-//   std::optional<KeptObject> kept = cache.Find(key);    // a key says all that a program was compiled from
+//   std::optional<KeptProgram> kept = cache.Find(key);    // a key says all that a program was compiled from
 //   if (!kept) cache.Store(key, made);                   // (compile_key.h)
 //
 // A file per program, named by its key and holding a digest of key and contents: a damaged, foreign or truncated file
@@ -18,13 +18,14 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace recurve {
 
-struct KeptObject {
-  std::string name;    // the program's, which its symbols begin with
-  std::string object;  // the bytes of an object file
-  friend bool operator==(const KeptObject&, const KeptObject&) = default;
+struct KeptProgram {
+  std::string name;                  // which its symbols begin with
+  std::vector<std::string> objects;  // the bytes of object files
+  friend bool operator==(const KeptProgram&, const KeptProgram&) = default;
 };
 
 struct CacheUsage {
@@ -51,9 +52,9 @@ class ObjectCache {
   uint64_t bound_bytes() const { return bound_bytes_; }
 
   // `key` is a file name of hexadecimal digits. What is found counts as used now.
-  std::optional<KeptObject> Find(const std::string& key) const;
+  std::optional<KeptProgram> Find(const std::string& key) const;
   // Keeps it, and removes others to stay within the bound.
-  void Store(const std::string& key, const KeptObject& kept) const;
+  void Store(const std::string& key, const KeptProgram& kept) const;
 
   CacheUsage Usage() const;
   // Removes every program, and no other file.

@@ -12,9 +12,9 @@
 namespace recurve {
 namespace {
 
-// Cycles that a barrier costs, and a vector that one core wrote and another reads or overwrites: measured on two cores
-// of a Zen 4, where a line takes 100 ns and several are on their way at once.
-constexpr int64_t kBarrierCycles = 1000, kVectorCycles = 80;
+// Cycles that a barrier costs, and a vector that one core wrote and another reads or overwrites: what two cores of a
+// Zen 5 lose in a step of 64 to 256 units that they share, where 100 ns stand for a barrier and 8 ns for a vector.
+constexpr int64_t kBarrierCycles = 400, kVectorCycles = 30;
 // Cycles to bring a team together for an entry and to see it off, while its members still spin.
 constexpr int64_t kStartCycles = 6000;
 // Members that read all weights of a step want this many rows when the weights come from beyond the second-level cache.
@@ -82,7 +82,8 @@ class EntryTeams {
       team.why = "a step reads a row of its own results by index";
     if (!team.why.empty()) return;
     const auto cache = static_cast<int64_t>(plan_.machine.l2_bytes);
-    team.rows_each = weights <= cache / 2 ? tile_rows : std::max(tile_rows, kRowsBeyondCache);
+    // A tile of two thirds of its rows is as fast as a full one.
+    team.rows_each = weights <= cache / 2 ? (2 * tile_rows + 2) / 3 : std::max(tile_rows, kRowsBeyondCache);
     for (Kernel& kernel : entry_.kernels) {
       if (!kernel.in_row_loop) kernel.batch_axis = BatchAxis(kernel);
     }
@@ -96,7 +97,8 @@ class EntryTeams {
       if (const auto* by_rows = std::get_if<RowLoop>(&statement.kind)) kernels = by_rows->kernels;
       for (int kernel : kernels) {
         rule.shared_cycles.Add(CyclesOf(plan_, entry_.kernels[kernel]));
-        rule.overhead_cycles.Add(SharedVectors(plan_, entry_.kernels[kernel]) * Size{kVectorCycles / 2, {}});
+        rule.overhead_cycles.Add(SharedVectors(plan_, entry_.kernels[kernel], [](int) { return true; }) *
+                                 Size{kVectorCycles, {}});
       }
       if (const auto* chunks = std::get_if<ChunkLoop>(&statement.kind)) {
         AddParallel(chunks->body, rule);
@@ -147,8 +149,13 @@ class EntryTeams {
     LoopTeam team;
     team.units.shared_cycles = CyclesOf(plan_, entry_, loop.body);
     AddBarriers(loop.body, Size{}, /*into_loops=*/true, team.units.overhead_cycles);
+    std::set<int> crossed;
+    ForEachCall(entry_, loop.body, [&](const Kernel& kernel, const Size&) {
+      ForEachCrossed(kernel, [&](int buffer) { crossed.insert(buffer); });
+    });
+    const auto crosses = [&](int buffer) { return crossed.contains(buffer); };
     ForEachCall(entry_, loop.body, [&](const Kernel& kernel, const Size& times) {
-      team.units.overhead_cycles.Add(SharedVectors(plan_, kernel) * times * Size{kVectorCycles, {}});
+      team.units.overhead_cycles.Add(SharedVectors(plan_, kernel, crosses) * times * Size{kVectorCycles, {}});
     });
     team.rest.overhead_cycles.Add(Size{kStartCycles, {}});
     AddBarriers(rest, Size{}, /*into_loops=*/false, team.rest.overhead_cycles);

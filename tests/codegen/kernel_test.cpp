@@ -218,7 +218,7 @@ TEST(Team, SmallEntriesAreNotShared) {
     return calls;
   };
   auto forward = [](Session& session) { EXPECT_TRUE(session.Forward()); };
-  EXPECT_EQ(calls_of(100, 1, forward), 0);
+  EXPECT_EQ(calls_of(3, 1, forward), 0);
   EXPECT_EQ(calls_of(100, 64, forward), 1);
   EXPECT_EQ(calls_of(100, 64, [](Session& session) { EXPECT_TRUE(session.Backward()); }), 1);
   Stream stream(program);

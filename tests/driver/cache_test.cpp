@@ -207,9 +207,9 @@ TEST_F(Cache, AFileUnderAnotherNameIsAMiss) {
 
 TEST_F(Cache, WhatDoesNotLoadIsMadeAnew) {
   const std::vector<float> first = Outputs(CompileLeaky());
-  Users().Store(Key(), {"leaky", "no object at all"});
+  Users().Store(Key(), {"leaky", {"no object at all"}});
   EXPECT_EQ(Outputs(CompileLeaky()), first);
-  EXPECT_NE(Users().Find(Key())->object, "no object at all");
+  EXPECT_NE(Users().Find(Key())->objects.front(), "no object at all");
 }
 
 TEST_F(Cache, MistakesAreNotKept) {
@@ -246,12 +246,12 @@ TEST_F(Cache, TheLongestUnusedGoFirst) {
                         fs::file_time_type::clock::now() - std::chrono::hours(hours));
   };
   for (const std::string key : {"a", "b", "c"}) {
-    cache.Store(key, {"name", object});
+    cache.Store(key, {"name", {object}});
     age(key, key == "a" ? 9 : key == "b" ? 8 : 7);
   }
   Write(folder_ / "small" / "notes.txt", std::string(9000, 'x'));  // no business of the cache's
   EXPECT_TRUE(cache.Find("a"));                                    // now `b` is the oldest
-  cache.Store("d", {"name", object});
+  cache.Store("d", {"name", {object}});
   EXPECT_FALSE(cache.Find("b"));
   for (const std::string key : {"a", "c", "d"}) EXPECT_TRUE(cache.Find(key)) << key;
   EXPECT_LE(cache.Usage().bytes, 3500U);
@@ -266,7 +266,7 @@ TEST_F(Cache, AbandonedFilesAreRemoved) {
   Write(old, "x");
   Write(young, "x");
   fs::last_write_time(old, fs::file_time_type::clock::now() - std::chrono::hours(5));
-  Users().Store("k", {"name", "object"});
+  Users().Store("k", {"name", {"object"}});
   EXPECT_FALSE(fs::exists(old));
   EXPECT_TRUE(fs::exists(young));
 }
@@ -274,7 +274,7 @@ TEST_F(Cache, AbandonedFilesAreRemoved) {
 // Readers and writers of one key, in several processes and threads: whoever finds something finds all of it.
 TEST_F(Cache, WritersDoNotDisturbReaders) {
   const ObjectCache cache = Users();
-  const KeptObject contents[] = {{"first", std::string(200'000, 'a')}, {"second", std::string(100'000, 'b')}};
+  const KeptProgram contents[] = {{"first", {std::string(200'000, 'a'), "b"}}, {"second", {std::string(100'000, 'c')}}};
   cache.Store("key", contents[0]);
   const auto work = [&](int who) {
     for (int round = 0; round < 100; ++round) {
