@@ -6,10 +6,12 @@
 #include <bit>
 #include <map>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "compiler/emit_frame.h"
 #include "compiler/lanes.h"
+#include "compiler/plan_tile.h"
 
 namespace recurve {
 
@@ -18,7 +20,7 @@ struct EmitModule {
   llvm::Module& module;
   const Plan& plan;
   EmitTypes types;
-  std::map<std::vector<int64_t>, llvm::Function*> tiles;
+  std::map<std::pair<TileShape, std::vector<int>>, llvm::Function*> tiles;  // by their heights
   std::map<Storage, llvm::Function*> pack_columns = {};
   std::vector<llvm::Constant*> constants = {};  // addresses, in the order of the plan
 
@@ -37,13 +39,12 @@ struct EmitModule {
 //   scratch[r * scratch_stride + c] = sum over k < depth of a[r * a_row_stride + k * a_depth_stride] * panel[k][c]
 // where columns are vectors of `lanes` and the panel is [depth][columns][lanes].
 //   void(ptr a, word a_row_stride, word a_depth_stride, ptr panel, word depth, ptr scratch, word scratch_stride, word
-//   count)
-// `a_depth_stride` is ignored when it is known as `constant_depth_stride`. The storage of a and the panel's format may
-// be 16-bit; the scratch is in full. `counts` are those that it is called with, if they are known: only tiles that
-// these need are made.
-llvm::Function* TileRows(EmitModule& emit, int columns, int lanes, int tile_rows,
-                         std::optional<int64_t> constant_depth_stride, Storage a_storage = Storage::kSame,
-                         PanelFormat format = {}, const std::vector<int64_t>& counts = {});
+//   count[, ptr ahead][, word continues])
+// `a_depth_stride` is ignored when it is known. The storage of a and the panel's format may be 16-bit; the scratch is
+// in full. Tiles that prefetch bring parts of the panel `ahead` into the second-level cache, the first one its first
+// lines. Tiles that continue add to what is in the scratch if `continues` is not 0. `counts` are those that it is
+// called with, if they are known: only tiles that these need are made.
+llvm::Function* TileRows(EmitModule& emit, const TileShape& shape, const std::vector<int64_t>& counts = {});
 
 // Reads or writes the first `valid` lanes (all, if 0) at `stride` (elements) from `pointer`; the others are poison. No
 // element beyond them is touched. Memory in 16 bits is widened and rounded (lane_storage.h).
@@ -58,9 +59,11 @@ inline int WidthOf(int valid) { return static_cast<int>(std::bit_ceil(static_cas
 
 // The loop of a register tile, at the builder's place: the sums [row][column] over k < depth, at least one, of
 //   a_rows[row][k * a_depth_stride] * panel[k][column]
+// and what they are `initial`ly, if that is not empty. Term k fetches line k of `ahead`, if that is not null.
 std::vector<Value*> EmitTileSums(EmitModule& emit, llvm::IRBuilder<>& builder, const std::vector<Value*>& a_rows,
                                  Value* a_depth_stride, Storage a_storage, Value* panel, Value* depth, int columns,
-                                 int lanes, PanelFormat format);
+                                 int lanes, PanelFormat format, Value* ahead = nullptr,
+                                 std::vector<Value*> initial = {});
 
 class KernelEmitter {
  public:
@@ -96,7 +99,6 @@ class KernelEmitter {
     Value* left;        // its first row
     Value* row_stride;  // of the left side
     Value* depth_stride;
-    std::optional<int64_t> constant_depth_stride;
     Value* panels;  // of the block
   };
   PanelOperands OperandsOf(const MapProduct& product, const Indices& outer, Value* row, Value* block);
@@ -107,7 +109,9 @@ class KernelEmitter {
   void EmitMapWithProducts();
   void EmitProductRows(const std::vector<Value*>& scratch, Range rows);
   void EmitProductsOfOneRow(const Indices& outer);
-  void EmitProducts(const std::vector<Value*>& scratch, const Indices& outer, Value* row, Value* count, Value* block);
+  // Tiles that prefetch fetch the same panels of `next_block`.
+  void EmitProducts(const std::vector<Value*>& scratch, const Indices& outer, Value* row, Value* count, Value* block,
+                    Value* next_block);
   void EmitReduce();
   void EmitReduceRows(Range rows);
   void EmitReduceColumns(const Indices& rows);

@@ -81,10 +81,12 @@ void KernelEmitter::EmitProductRows(const std::vector<Value*>& scratch, Range ro
     EmitLoop(builder_, row_begin, row_end, step, [&](Value* row) {
       Value* count = Minimum(step, builder_.CreateSub(row_end, row));
       EmitLoop(builder_, block_begin, block_end, Word(1), [&](Value* block) {
+        Value* next = Minimum(builder_.CreateAdd(block, Word(1)), builder_.CreateSub(block_end, Word(1)));
         if (backwards != nullptr) {
           block = builder_.CreateSelect(backwards, builder_.CreateSub(last_block, block), block);
+          next = builder_.CreateSelect(backwards, builder_.CreateSub(last_block, next), next);
         }
-        EmitProducts(scratch, outer, row, count, block);
+        EmitProducts(scratch, outer, row, count, block, next);
         Value* first_vector = builder_.CreateMul(block, Word(vectors));
         Value* last_vector = Minimum(builder_.CreateAdd(first_vector, Word(vectors)), Word(full_vectors));
         EmitLoop(builder_, Word(0), count, Word(1), [&](Value* r) {
@@ -126,9 +128,7 @@ KernelEmitter::PanelOperands KernelEmitter::OperandsOf(const MapProduct& product
   PanelOperands operands{.left = At(product.left, indices),
                          .row_stride = frame_->SizeValue(row_stride),
                          .depth_stride = frame_->SizeValue(depth_stride),
-                         .constant_depth_stride = {},
                          .panels = nullptr};
-  if (depth_stride.axes.empty()) operands.constant_depth_stride = depth_stride.factor;
   Value* first_panel = builder_.CreateGEP(builder_.getInt8Ty(), frame_->Packed(), Word(panels.offset_bytes));
   operands.panels = builder_.CreateGEP(emit_.types.Stored(panels.format.storage), first_panel,
                                        builder_.CreateMul(block, Word(panels.block_elements())));
@@ -136,20 +136,48 @@ KernelEmitter::PanelOperands KernelEmitter::OperandsOf(const MapProduct& product
 }
 
 void KernelEmitter::EmitProducts(const std::vector<Value*>& scratch, const Indices& outer, Value* row, Value* count,
-                                 Value* block) {
+                                 Value* block, Value* next_block) {
   for (size_t i = 0; i < kernel_.products.size(); ++i) {
     const MapProduct& product = kernel_.products[i];
     const Panels& panels = emit_.plan.panels[product.panels];
     const PanelOperands operands = OperandsOf(product, outer, row, block);
+    Value* scratch_stride = Word(int64_t{panels.columns()} * panels.lanes);
     int column = 0;
     for (int chunk : panels.chunks) {
       Value* panel = builder_.CreateGEP(emit_.types.Stored(panels.format.storage), operands.panels,
                                         Word(panels.depth * column * panels.lanes));
       Value* sums = builder_.CreateGEP(emit_.types.real, scratch[i], Word(int64_t{column} * panels.lanes));
-      builder_.CreateCall(TileRows(emit_, chunk, panels.lanes, kernel_.tile_rows, operands.constant_depth_stride,
-                                   StorageOf(product.left), panels.format),
-                          {operands.left, operands.row_stride, operands.depth_stride, panel, Word(panels.depth), sums,
-                           Word(int64_t{panels.columns()} * panels.lanes), count});
+      const TileShape tiles = TilesOf(emit_.plan, frame_->layout().entry, kernel_, product, chunk);
+      // `terms` of the sum, from term `begin` on.
+      auto call = [&](Value* begin, Value* terms, Value* is_last) {
+        llvm::Type* weight = emit_.types.Stored(panels.format.storage);
+        const int64_t row_elements = int64_t{chunk} * panels.lanes;
+        Value* first = builder_.CreateGEP(weight, panel, builder_.CreateMul(begin, Word(row_elements)));
+        Value* left = builder_.CreateGEP(ElementOf(product.left), operands.left,
+                                         builder_.CreateMul(begin, operands.depth_stride));
+        std::vector<Value*> arguments{
+            left, operands.row_stride, operands.depth_stride, first, terms, sums, scratch_stride, count};
+        if (tiles.prefetches) {
+          Value* blocks = builder_.CreateMul(builder_.CreateSub(next_block, block), Word(panels.block_elements()));
+          Value* after = builder_.CreateMul(builder_.CreateAdd(begin, terms), Word(row_elements));
+          arguments.push_back(builder_.CreateGEP(weight, panel, builder_.CreateSelect(is_last, blocks, after)));
+        }
+        if (tiles.continues) arguments.push_back(begin);
+        builder_.CreateCall(TileRows(emit_, tiles), arguments);
+      };
+      if (!tiles.continues) {
+        call(Word(0), Word(panels.depth), builder_.getTrue());
+      } else {
+        const int64_t pieces = (panels.depth + kernel_.depth - 1) / kernel_.depth;
+        EmitLoop(builder_, Word(0), Word(pieces), Word(1), [&](Value* piece) {
+          auto begin = [&](Value* i) {
+            return builder_.CreateUDiv(builder_.CreateMul(i, Word(panels.depth)), Word(pieces));
+          };
+          Value* next = builder_.CreateAdd(piece, Word(1));
+          Value* first = begin(piece);
+          call(first, builder_.CreateSub(begin(next), first), builder_.CreateICmpEQ(next, Word(pieces)));
+        });
+      }
       column += chunk;
     }
   }

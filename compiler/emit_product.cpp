@@ -65,7 +65,7 @@ void KernelEmitter::EmitProduct() {
                   builder_.CreateGEP(real, block_panel, builder_.CreateMul(depth, Word(int64_t{column} * lanes)));
               Value* sums = builder_.CreateGEP(real, scratch, Word(int64_t{column} * lanes));
               builder_.CreateCall(
-                  TileRows(emit_, chunk, lanes, kernel_.tile_rows, block_rows, Storage::kSame, {}, counts),
+                  TileRows(emit_, TilesOf(kernel_, chunk), counts),
                   {left_block, Word(1), Word(block_rows), chunk_panel, depth, sums, Word(block_units), count});
               column += chunk;
             }

@@ -4,6 +4,7 @@
 // first and held, the longer one streamed, since LLVM keeps that order and so the number of live registers. Rows are
 // split evenly (16 rows by at most 6 are 6 + 5 + 5), so that no tile is nearly empty.
 
+#include <algorithm>
 #include <set>
 
 #include "compiler/emit_kernel.h"
@@ -12,33 +13,69 @@
 namespace recurve {
 namespace {
 
-// void(ptr a, word a_row_stride, word a_depth_stride, ptr panel, word depth, ptr scratch, word scratch_stride)
-llvm::Function* Tile(EmitModule& emit, int rows, int columns, int lanes, std::optional<int64_t> depth_stride,
-                     Storage a_storage, PanelFormat format) {
-  llvm::Function*& function = emit.tiles[{rows, columns, lanes, depth_stride.value_or(-1), static_cast<int>(a_storage),
-                                          static_cast<int>(format.storage), format.pairs}];
+void AddParameters(const EmitTypes& types, const TileShape& shape, std::vector<llvm::Type*>& parameters) {
+  if (shape.prefetches) parameters.push_back(types.pointer);
+  if (shape.continues) parameters.push_back(types.size);
+}
+
+// What is at the places, or zeros if `continues` is 0.
+std::vector<Value*> SumsSoFar(llvm::IRBuilder<>& builder, const EmitTypes& types, const TileShape& shape,
+                              Value* continues, const std::vector<Value*>& places, llvm::Align align) {
+  llvm::Type* vector = types.real;
+  if (shape.lanes > 1) vector = llvm::FixedVectorType::get(types.real, static_cast<unsigned>(shape.lanes));
+  llvm::BasicBlock* before = builder.GetInsertBlock();
+  llvm::BasicBlock* load = llvm::BasicBlock::Create(types.context, "load", before->getParent());
+  llvm::BasicBlock* begin = llvm::BasicBlock::Create(types.context, "begin", before->getParent());
+  builder.CreateCondBr(builder.CreateICmpNE(continues, types.Word(0)), load, begin);
+  builder.SetInsertPoint(load);
+  std::vector<Value*> loaded, sums;
+  for (Value* place : places) loaded.push_back(builder.CreateAlignedLoad(vector, place, align));
+  builder.CreateBr(begin);
+  builder.SetInsertPoint(begin);
+  for (Value* value : loaded) {
+    llvm::PHINode* sum = builder.CreatePHI(vector, 2);
+    sum->addIncoming(value, load);
+    sum->addIncoming(llvm::Constant::getNullValue(vector), before);
+    sums.push_back(sum);
+  }
+  return sums;
+}
+
+// One tile of the shape: as TileRows, without a count.
+llvm::Function* Tile(EmitModule& emit, int rows, TileShape shape) {
+  shape.tile_rows = rows;
+  llvm::Function*& function = emit.tiles[{shape, {}}];
   if (function != nullptr) return function;
   const EmitTypes& types = emit.types;
-  function = emit.NewFunction(
-      "tile", {types.pointer, types.size, types.size, types.pointer, types.size, types.pointer, types.size}, true);
-  Value* a_depth_stride = depth_stride ? types.Word(*depth_stride) : static_cast<Value*>(function->getArg(2));
+  std::vector<llvm::Type*> parameters{types.pointer, types.size,    types.size, types.pointer,
+                                      types.size,    types.pointer, types.size};
+  AddParameters(types, shape, parameters);
+  function = emit.NewFunction("tile", std::move(parameters), true);
+  Value* a_depth_stride =
+      shape.constant_depth_stride ? types.Word(*shape.constant_depth_stride) : static_cast<Value*>(function->getArg(2));
   Value* scratch_stride = function->getArg(6);
+  Value* ahead = shape.prefetches ? function->getArg(7) : nullptr;
+  Value* scratch = function->getArg(5);
 
   llvm::IRBuilder<> builder(llvm::BasicBlock::Create(types.context, "entry", function));
   std::vector<Value*> row_pointers{function->getArg(0)};
   for (int r = 1; r < rows; ++r)
-    row_pointers.push_back(builder.CreateGEP(types.Stored(a_storage), row_pointers.back(), function->getArg(1)));
-  const std::vector<Value*> sums = EmitTileSums(emit, builder, row_pointers, a_depth_stride, a_storage,
-                                                function->getArg(3), function->getArg(4), columns, lanes, format);
-  Value* sum_row = function->getArg(5);
+    row_pointers.push_back(
+        builder.CreateGEP(types.Stored(shape.left_storage), row_pointers.back(), function->getArg(1)));
+  std::vector<Value*> places;  // of the sums
   for (int r = 0; r < rows; ++r) {
-    if (r > 0) sum_row = builder.CreateGEP(types.real, sum_row, scratch_stride);
-    for (int c = 0; c < columns; ++c) {
-      builder.CreateAlignedStore(sums[r * columns + c],
-                                 builder.CreateConstInBoundsGEP1_64(types.real, sum_row, int64_t{c} * lanes),
-                                 llvm::Align(static_cast<uint64_t>(types.real_bytes) * (lanes & -lanes)));
-    }
+    if (r > 0) scratch = builder.CreateGEP(types.real, scratch, scratch_stride);
+    for (int c = 0; c < shape.columns; ++c)
+      places.push_back(builder.CreateConstInBoundsGEP1_64(types.real, scratch, int64_t{c} * shape.lanes));
   }
+  const llvm::Align align(static_cast<uint64_t>(types.real_bytes) * (shape.lanes & -shape.lanes));
+  std::vector<Value*> initial;
+  if (shape.continues)
+    initial = SumsSoFar(builder, types, shape, function->getArg(shape.prefetches ? 8 : 7), places, align);
+  const std::vector<Value*> sums =
+      EmitTileSums(emit, builder, row_pointers, a_depth_stride, shape.left_storage, function->getArg(3),
+                   function->getArg(4), shape.columns, shape.lanes, shape.format, ahead, initial);
+  for (size_t i = 0; i < sums.size(); ++i) builder.CreateAlignedStore(sums[i], places[i], align);
   builder.CreateRetVoid();
   return function;
 }
@@ -58,11 +95,20 @@ std::vector<int> TileHeights(int tile_rows, const std::vector<int64_t>& counts) 
   return {heights.begin(), heights.end()};
 }
 
+constexpr int kLineBytes = 64;
+
+// Brings a line into the second-level cache.
+void EmitPrefetch(llvm::IRBuilder<>& builder, Value* address) {
+  constexpr int kRead = 0, kSecondLevel = 2, kData = 1;
+  builder.CreateIntrinsic(llvm::Intrinsic::prefetch, {address->getType()},
+                          {address, builder.getInt32(kRead), builder.getInt32(kSecondLevel), builder.getInt32(kData)});
+}
+
 }  // namespace
 
 std::vector<Value*> EmitTileSums(EmitModule& emit, llvm::IRBuilder<>& builder, const std::vector<Value*>& a_rows,
                                  Value* a_depth_stride, Storage a_storage, Value* panel, Value* depth, int columns,
-                                 int lanes, PanelFormat format) {
+                                 int lanes, PanelFormat format, Value* ahead, std::vector<Value*> initial) {
   const EmitTypes& types = emit.types;
   const int rows = static_cast<int>(a_rows.size());
   LaneBuilder lane_builder(builder, emit.Shape(lanes)), scalar_builder(builder, emit.Shape(1));
@@ -70,7 +116,13 @@ std::vector<Value*> EmitTileSums(EmitModule& emit, llvm::IRBuilder<>& builder, c
   llvm::Type* weight = types.Stored(format.storage);
   auto add_term = [&](Value* k, const std::vector<Value*>& sums) {
     Value* a_offset = builder.CreateMul(k, a_depth_stride);
-    Value* panel_row = builder.CreateGEP(weight, panel, builder.CreateMul(k, types.Word(int64_t{columns} * lanes)));
+    Value* row_offset = builder.CreateMul(k, types.Word(int64_t{columns} * lanes));
+    Value* panel_row = builder.CreateGEP(weight, panel, row_offset);
+    // One line a term: more would wait for each other, and the loads of this tile for them.
+    if (ahead != nullptr) {
+      Value* line = builder.CreateMul(k, types.Word(kLineBytes));
+      EmitPrefetch(builder, builder.CreateGEP(builder.getInt8Ty(), ahead, line));
+    }
     auto load_a = [&](int r) {
       Value* address = builder.CreateGEP(a_element, a_rows[r], a_offset);
       return lane_builder.Splat(EmitVectorLoad(scalar_builder, address, types.Word(1), Size{}, 0, a_storage));
@@ -108,45 +160,45 @@ std::vector<Value*> EmitTileSums(EmitModule& emit, llvm::IRBuilder<>& builder, c
     }
     return next;
   };
-  const std::vector<Value*> zeros(static_cast<size_t>(rows) * columns, lane_builder.Constant(0).value);
-  return EmitCarriedLoop(builder, depth, zeros, add_term, /*runs=*/true);
+  if (initial.empty()) initial.assign(static_cast<size_t>(rows) * columns, lane_builder.Constant(0).value);
+  return EmitCarriedLoop(builder, depth, initial, add_term, /*runs=*/true);
 }
 
-llvm::Function* TileRows(EmitModule& emit, int columns, int lanes, int tile_rows,
-                         std::optional<int64_t> constant_depth_stride, Storage a_storage, PanelFormat format,
-                         const std::vector<int64_t>& counts) {
-  const std::vector<int> heights = TileHeights(tile_rows, counts);
-  std::vector<int64_t> key{columns,
-                           lanes,
-                           tile_rows,
-                           constant_depth_stride.value_or(-1),
-                           static_cast<int>(a_storage),
-                           static_cast<int>(format.storage),
-                           format.pairs,
-                           0};
-  key.insert(key.end(), heights.begin(), heights.end());
-  llvm::Function*& function = emit.tiles[key];
-  if (function != nullptr) return function;
+llvm::Function* TileRows(EmitModule& emit, const TileShape& shape, const std::vector<int64_t>& counts) {
+  const std::vector<int> heights = TileHeights(shape.tile_rows, counts);
+  if (llvm::Function* known = emit.tiles[{shape, heights}]) return known;
   std::vector<llvm::Function*> tiles;
-  for (int rows : heights) tiles.push_back(Tile(emit, rows, columns, lanes, constant_depth_stride, a_storage, format));
+  for (int rows : heights) tiles.push_back(Tile(emit, rows, shape));
   const EmitTypes& types = emit.types;
-  llvm::Function* result = emit.NewFunction(
-      "tile_rows",
-      {types.pointer, types.size, types.size, types.pointer, types.size, types.pointer, types.size, types.size}, true);
+  std::vector<llvm::Type*> parameters{types.pointer, types.size,    types.size, types.pointer,
+                                      types.size,    types.pointer, types.size, types.size};
+  AddParameters(types, shape, parameters);
+  llvm::Function* result = emit.NewFunction("tile_rows", std::move(parameters), true);
   llvm::IRBuilder<> builder(llvm::BasicBlock::Create(types.context, "entry", result));
   Value* a = result->getArg(0);
   Value* scratch = result->getArg(5);
   Value* count = result->getArg(7);
-  Value* most = types.Word(tile_rows);
-  Value* number = builder.CreateUDiv(builder.CreateAdd(count, types.Word(tile_rows - 1)), most);
+  Value* most = types.Word(shape.tile_rows);
+  Value* number = builder.CreateUDiv(builder.CreateAdd(count, types.Word(shape.tile_rows - 1)), most);
   Value* base = builder.CreateUDiv(count, number);
   Value* longer = builder.CreateSub(count, builder.CreateMul(base, number));  // tiles of base + 1 rows, first
   EmitLoop(builder, types.Word(0), number, types.Word(1), [&](Value* tile) {
     Value* is_longer = builder.CreateICmpSLT(tile, longer);
     Value* rows = builder.CreateAdd(base, builder.CreateZExt(is_longer, types.size));
     Value* first = builder.CreateAdd(builder.CreateMul(tile, base), builder.CreateSelect(is_longer, tile, longer));
-    Value* a_first = builder.CreateGEP(types.Stored(a_storage), a, builder.CreateMul(first, result->getArg(1)));
+    Value* a_first =
+        builder.CreateGEP(types.Stored(shape.left_storage), a, builder.CreateMul(first, result->getArg(1)));
     Value* scratch_first = builder.CreateGEP(types.real, scratch, builder.CreateMul(first, result->getArg(6)));
+    std::vector<Value*> more;
+    if (shape.prefetches) {
+      // As many lines for each tile as it has terms, until all are fetched.
+      const int row_bytes = shape.columns * shape.lanes * StoredBytes(shape.format.storage, emit.plan.precision);
+      Value* parts = types.Word(std::max(1, row_bytes / kLineBytes) - 1);
+      Value* part = builder.CreateSelect(builder.CreateICmpULT(tile, parts), tile, parts);
+      Value* bytes = builder.CreateMul(builder.CreateMul(part, result->getArg(4)), types.Word(kLineBytes));
+      more.push_back(builder.CreateGEP(builder.getInt8Ty(), result->getArg(8), bytes));
+    }
+    if (shape.continues) more.push_back(result->getArg(shape.prefetches ? 9 : 8));
     llvm::BasicBlock* done = llvm::BasicBlock::Create(types.context, "done");
     llvm::SwitchInst* choose = nullptr;
     for (size_t i = heights.size(); i-- > 0;) {
@@ -157,15 +209,17 @@ llvm::Function* TileRows(EmitModule& emit, int columns, int lanes, int tile_rows
         choose->addCase(types.Word(heights[i]), block);
       }
       builder.SetInsertPoint(block);
-      builder.CreateCall(tiles[i], {a_first, result->getArg(1), result->getArg(2), result->getArg(3), result->getArg(4),
-                                    scratch_first, result->getArg(6)});
+      std::vector<Value*> arguments{a_first,           result->getArg(1), result->getArg(2), result->getArg(3),
+                                    result->getArg(4), scratch_first,     result->getArg(6)};
+      arguments.insert(arguments.end(), more.begin(), more.end());
+      builder.CreateCall(tiles[i], arguments);
       builder.CreateBr(done);
     }
     result->insert(result->end(), done);
     builder.SetInsertPoint(done);
   });
   builder.CreateRetVoid();
-  emit.tiles[key] = result;
+  emit.tiles[{shape, heights}] = result;
   return result;
 }
 

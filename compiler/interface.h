@@ -30,7 +30,8 @@ struct PlanChoices {
   // Within a segment forward is computed once more, for the beginnings of segments of this length; less than `segment`.
   // 0: there is one level.
   int64_t subsegment = 0;
-  bool segments_apart = false;  // each scan in segments of its own, which needs the outputs of all stored
+  bool segments_apart = false;    // each scan in segments of its own, which needs the outputs of all stored
+  int64_t most_weight_bytes = 0;  // of a kernel's weights, before they are fetched ahead; 0: by the target's caches
   TeamChoice team = TeamChoice::kByCost;
   bool only_one = false;  // every call is for a batch of one, on one thread: there is no code for anything else
 };

@@ -12,6 +12,7 @@
 
 #include "compiler/descriptor.h"
 #include "compiler/jit.h"
+#include "compiler/plan_tile.h"
 
 namespace recurve {
 namespace {
@@ -20,27 +21,14 @@ namespace {
 constexpr double kEntry = 3000, kCall = 150, kFunction = 600, kSumOverAxes = 1100, kProductOfRows = 2500,
                  kProductOfOneRow = 900, kLaneInstruction = 40, kTileSum = 70;
 
-// Register tiles of all heights, which kernels of one module share (emit_kernel.h, TileRows).
-using TileSet = std::vector<int64_t>;
-
-TileSet TilesOf(int columns, int lanes, int tile_rows, const Size& depth_stride, Storage left, PanelFormat format) {
-  return {columns,
-          lanes,
-          tile_rows,
-          depth_stride.axes.empty() ? depth_stride.factor : -1,
-          static_cast<int64_t>(left),
-          static_cast<int64_t>(format.storage),
-          format.pairs};
-}
-
-double CostOf(const TileSet& tiles) {
-  const auto columns = static_cast<double>(tiles[0]), rows = static_cast<double>(tiles[2]);
-  return kTileSum * columns * rows * (rows + 1) / 2;
+// Of all heights; kernels of one module share them.
+double CostOf(const TileShape& tiles) {
+  return kTileSum * tiles.columns * tiles.tile_rows * (tiles.tile_rows + 1) / 2.0;
 }
 
 struct Work {
   double cost = 0;  // but for tiles
-  std::set<TileSet> tiles;
+  std::set<TileShape> tiles;
 };
 
 Work WorkOf(const Plan& plan, const EntryPlan& entry, const Kernel& kernel, bool has_tiles) {
@@ -49,13 +37,10 @@ Work WorkOf(const Plan& plan, const EntryPlan& entry, const Kernel& kernel, bool
   if (!kernel.products.empty()) work.cost += has_tiles ? kProductOfRows : kProductOfOneRow;
   if (!has_tiles) return work;
   for (const MapProduct& product : kernel.products) {
-    const Panels& panels = plan.panels[product.panels];
-    for (int columns : panels.chunks)
-      work.tiles.insert(TilesOf(columns, panels.lanes, kernel.tile_rows, product.left.axes.back().stride,
-                                entry.buffers[product.left.buffer].storage, panels.format));
+    for (int columns : plan.panels[product.panels].chunks)
+      work.tiles.insert(TilesOf(plan, entry, kernel, product, columns));
   }
-  for (int columns : kernel.chunks)
-    work.tiles.insert(TilesOf(columns, kernel.lanes, kernel.tile_rows, {kernel.block_rows, {}}, Storage::kSame, {}));
+  for (int columns : kernel.chunks) work.tiles.insert(TilesOf(kernel, columns));
   return work;
 }
 
@@ -70,11 +55,11 @@ Work WorkOf(const Plan& plan, const PlannedFunction& planned) {
 // What a module takes, and how that grows with a function.
 struct Load {
   double cost = 0;
-  std::set<TileSet> tiles;
+  std::set<TileShape> tiles;
 
   double With(const Work& work) const {
     double sum = cost + work.cost;
-    for (const TileSet& set : work.tiles) {
+    for (const TileShape& set : work.tiles) {
       if (!tiles.contains(set)) sum += CostOf(set);
     }
     return sum;

@@ -11,6 +11,7 @@
 #include "compiler/plan_block.h"
 #include "compiler/plan_rows.h"
 #include "compiler/plan_team.h"
+#include "compiler/plan_tile.h"
 #include "compiler/plan_view.h"
 
 namespace recurve {
@@ -319,6 +320,9 @@ Plan MakePlan(const std::string& name, std::vector<EntryGraph> entries, Precisio
   if (std::erase(plan.axes, "B") != 0) plan.axes.push_back("B");
   for (EntryGraph& entry : entries) plan.entries.push_back(EntryPlanner(plan, std::move(entry)).Run());
   LayOutPacked(plan);
+  for (EntryPlan& entry : plan.entries) {
+    for (Kernel& kernel : entry.kernels) StreamWeights(plan, kernel);
+  }
   PlanTeam(plan);
   return plan;
 }

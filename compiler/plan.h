@@ -177,7 +177,7 @@ struct PanelFormat {
   bool pairs = false;
 
   bool IsPaired(int column, int columns) const { return pairs && (column | 1) < columns; }
-  bool operator==(const PanelFormat&) const = default;
+  auto operator<=>(const PanelFormat&) const = default;
 };
 
 // A panel set: weights of several column groups, rearranged by `pack`.
@@ -263,8 +263,9 @@ struct Kernel {
   int block_rows = 1;       // rows whose sums are held between products and lane program; kReduce over one axis: terms
                             // that are added in all units before the next ones
   bool alternates = false;  // products read the blocks of their weights backwards in every other step
+  bool prefetches = false;  // the last rows of a block fetch the weights of the next, which no near cache holds
   bool has_one_row_form = false;  // for a batch of one also as a function of its own, its sums in registers
-  int64_t depth = 0;              // kProduct: terms of the sum between two visits of the result
+  int64_t depth = 0;              // terms of the sum between two visits of the result; 0: all
   int panel_buffer = -1;          // kProduct: where the right side is packed, depth terms at a time
   // In a chunk loop: the loop's number; its steps walk the first of `rows`, or of `reduced` where `sums_steps`, with
   // `step_rows` indices each. What several chunks sum is added up in the result.

@@ -8,7 +8,9 @@
 #ifndef RECURVE_COMPILER_PLAN_TILE_H_
 #define RECURVE_COMPILER_PLAN_TILE_H_
 
+#include <compare>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "compiler/plan.h"
@@ -28,6 +30,27 @@ Tiling ChooseTiling(const TargetFacts& machine, Precision precision, int64_t uni
 
 // Pairs hold two more registers in a tile than its sums and factors, which is why they want many.
 PanelFormat ChooseFormat(const TargetFacts& machine, Storage store, const std::vector<int>& chunks);
+
+// Of a kernel whose weights do not stay in the second-level cache: the tiles of a block find them there all the same,
+// since they read no more terms at a time than leave room for the next ones, which are fetched meanwhile.
+void StreamWeights(const Plan& plan, Kernel& kernel);
+
+// What decides about the code of register tiles, of any number of rows up to the largest.
+struct TileShape {
+  int columns = 1, lanes = 1, tile_rows = 1;
+  std::optional<int64_t> constant_depth_stride;  // of the left side, if it is known
+  Storage left_storage = Storage::kSame;
+  PanelFormat format;
+  bool prefetches = false;  // another panel meanwhile
+  bool continues = false;   // sums that are there, perhaps
+
+  auto operator<=>(const TileShape&) const = default;
+};
+
+// Of a chunk of the columns of a product with panels, and of a kProduct.
+TileShape TilesOf(const Plan& plan, const EntryPlan& entry, const Kernel& kernel, const MapProduct& product,
+                  int columns);
+TileShape TilesOf(const Kernel& kernel, int columns);
 
 }  // namespace recurve
 
