@@ -106,6 +106,7 @@ Work Kernels::WorkOf(Pass pass) const {
   }
   const double steps = static_cast<double>(point_.size.steps), bytes = IsStoredInBf16(point_.cell) ? 2 : sizeof(float);
   Work work{.operations = 2 * steps * static_cast<double>(point_.size.batch) * all_weights,
+            .operations_in_steps = 2 * steps * static_cast<double>(point_.size.batch) * (all_weights - input_weights),
             .steps = steps,
             .bytes_a_step = (all_weights - input_weights) * bytes,
             .bytes_once = input_weights * bytes};

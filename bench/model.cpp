@@ -2,6 +2,8 @@
 
 #include "bench/model.h"
 
+#include <algorithm>
+
 namespace recurve::bench {
 
 const Limits::Bandwidth* LevelOf(double bytes, const Limits& limits, int threads) {
@@ -14,14 +16,15 @@ const Limits::Bandwidth* LevelOf(double bytes, const Limits& limits, int threads
 
 Bound Bind(const Work& work, const Limits& limits, int threads) {
   if (limits.operations[threads] == 0) return {};
-  Bound bound{work.operations / limits.operations[threads], "FMA"};
+  const double in_steps = work.operations_in_steps / limits.operations[threads];
+  const double others = work.operations / limits.operations[threads] - in_steps;
   const Limits::Bandwidth* often = LevelOf(work.bytes_a_step, limits, threads);
   const Limits::Bandwidth* once = LevelOf(work.bytes_once, limits, threads);
-  if (often == nullptr || once == nullptr || often->bytes[threads] == 0 || once->bytes[threads] == 0) return bound;
-  const double seconds =
-      work.steps * work.bytes_a_step / often->bytes[threads] + work.bytes_once / once->bytes[threads];
-  if (seconds > bound.seconds) bound = {seconds, often->level.name};
-  return bound;
+  if (often == nullptr || once == nullptr || often->bytes[threads] == 0 || once->bytes[threads] == 0)
+    return {in_steps + others, "FMA"};
+  const double of_steps = work.steps * work.bytes_a_step / often->bytes[threads];
+  const double of_others = work.bytes_once / once->bytes[threads];
+  return {std::max(in_steps, of_steps) + std::max(others, of_others), of_steps > in_steps ? often->level.name : "FMA"};
 }
 
 }  // namespace recurve::bench

@@ -1,10 +1,11 @@
 // bench/model.h: the limit that binds a kernel, and the time that it allows.
 //
-// A call must do its products and must read its weights. The products take at least their operations at the measured
+// A call must do its products and must read its weights. Products take at least their operations at the measured
 // multiply-add peak. The weights of products with the state must be read again at every step, from the cache level that
-// holds them, at that level's measured bandwidth; the weights of products with the input once. The greater of both
-// times is the bound: products at a large batch, weights at a small one. Elementwise work, inputs, outputs and tape
-// are not counted, so that 100 % cannot be reached at a small size.
+// holds them, at that level's measured bandwidth; those of products with the input once. Products with the state wait
+// for each other, and the others come before or after all of them: so the bound is the greater of both times for the
+// former, and the greater for the latter, one after the other. Elementwise work, inputs, outputs and tape are not
+// counted, so that 100 % cannot be reached at a small size.
 //
 // With two threads each reads its half of the weights, which then only needs to fit into the caches of one core.
 // Source: Williams, Waterman & Patterson 2009, Roofline, CACM 52(4).
@@ -19,7 +20,8 @@
 namespace recurve::bench {
 
 struct Work {
-  double operations = 0;  // of products
+  double operations = 0;           // of products
+  double operations_in_steps = 0;  // those with the state
   double steps = 1;
   double bytes_a_step = 0;  // weights of products with the state
   double bytes_once = 0;    // weights of products with the input

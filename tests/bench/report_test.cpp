@@ -35,25 +35,39 @@ Limits RoundLimits() {
 Figures SampleFigures() {
   Figures figures{.processor = "A<B> & \"C\"", .vector_unit = "generic", .repetitions = 3, .limits = RoundLimits()};
   const Point point{"lstm", {50, 32, 128, 128}};
-  figures.works["lstm/50,32,128,128/forward"] = {.operations = 1e6, .steps = 1, .bytes_a_step = 8, .bytes_once = 8};
+  figures.works["lstm/50,32,128,128/forward"] = {
+      .operations = 1e6, .operations_in_steps = 1e6, .steps = 1, .bytes_a_step = 8, .bytes_once = 8};
   figures.seconds[FigureName(point, Pass::kForward, 1)] = 1.25e-3;
   figures.seconds[FigureName(point, Pass::kForward, 2)] = 1e-3;
   return figures;
 }
 
 TEST(Model, ProductsBindALargeBatch) {
-  const Bound bound = Bind({.operations = 2e9, .steps = 10, .bytes_a_step = 4096}, RoundLimits(), 1);
+  const Bound bound =
+      Bind({.operations = 2e9, .operations_in_steps = 2e9, .steps = 10, .bytes_a_step = 4096}, RoundLimits(), 1);
   EXPECT_EQ(bound.limit, "FMA");
   EXPECT_DOUBLE_EQ(bound.seconds, 2);
 }
 
 TEST(Model, WeightsBindASmallBatchAtTheLevelThatHoldsThem) {
-  const Bound near = Bind({.operations = 1, .steps = 1000, .bytes_a_step = 16384}, RoundLimits(), 1);
+  const Bound near =
+      Bind({.operations = 1, .operations_in_steps = 1, .steps = 1000, .bytes_a_step = 16384}, RoundLimits(), 1);
   EXPECT_EQ(near.limit, "L1");
   EXPECT_DOUBLE_EQ(near.seconds, 1000 * 16384 / 4e9);
-  const Bound far = Bind({.operations = 1, .steps = 1000, .bytes_a_step = 65536}, RoundLimits(), 1);
+  const Bound far =
+      Bind({.operations = 1, .operations_in_steps = 1, .steps = 1000, .bytes_a_step = 65536}, RoundLimits(), 1);
   EXPECT_EQ(far.limit, "DRAM");
   EXPECT_DOUBLE_EQ(far.seconds, 1000 * 65536 / 1e9);
+}
+
+TEST(Model, ProductsOfOtherThanStatesTakeTimeOfTheirOwn) {
+  const Work work{
+      .operations = 3e9, .operations_in_steps = 1e9, .steps = 1000, .bytes_a_step = 8e6 / 1000, .bytes_once = 8};
+  EXPECT_DOUBLE_EQ(Bind(work, RoundLimits(), 1).seconds, 3);
+  Work weights_bind = work;
+  weights_bind.bytes_a_step = 65536 * 100;
+  EXPECT_DOUBLE_EQ(Bind(weights_bind, RoundLimits(), 1).seconds, 6.5536 + 2);
+  EXPECT_EQ(Bind(weights_bind, RoundLimits(), 1).limit, "DRAM");
 }
 
 TEST(Model, TwoThreadsHoldTwiceTheWeightsInTheirOwnCaches) {
