@@ -31,6 +31,7 @@
 #include "compiler/split.h"
 #include "compiler/streaming.h"
 #include "compiler/summary.h"
+#include "compiler/tune.h"
 #include "compiler/versions.h"
 #include "frontend/frontend.h"
 
@@ -244,7 +245,12 @@ int ThreadsOf(const CompileOptions& options) {
 }
 
 // The program for this process.
-std::expected<KeptProgram, Error> MakeProgram(const ir::Graph& graph, const CompileOptions& options) {
+std::expected<KeptProgram, Error> MakeProgram(const ir::Graph& graph, CompileOptions options) {
+  if (options.tuning.is_on()) {
+    const auto tuned = TuneProgram(graph, options);
+    if (!tuned) return std::unexpected(tuned.error());
+    options.plan = tuned->choices;
+  }
   std::expected<Target, Error> target = TargetOf(options);
   if (!target) return std::unexpected(target.error());
   const std::expected<Plan, Error> plan = PlanWithin(graph, options, *target);

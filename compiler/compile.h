@@ -42,6 +42,15 @@ struct MemoryLimit {
   bool operator==(const MemoryLimit&) const = default;
 };
 
+// Sizes of its axes at which a program in memory is measured, to choose what its plan leaves open (tune.h).
+struct Tuning {
+  std::map<std::string, double> sizes;
+  size_t threads = 0;  // of the team that runs it; 0: nothing is measured
+
+  bool is_on() const { return threads > 0; }
+  bool operator==(const Tuning&) const = default;
+};
+
 struct CompileOptions {
   Precision precision = Precision::kF32;
   Storage store = Storage::kSame;               // of packed weights and tape; in 16 bits with f32 only
@@ -57,6 +66,7 @@ struct CompileOptions {
   // If storing what backward needs takes more, backward computes forward again in segments (plan_segment.h), the
   // shortest that fit: the bits of all results are the same. An error if nothing fits.
   MemoryLimit memory;
+  Tuning tuning;
   std::map<std::string, int64_t, std::less<>> extents;  // what the graph was built with, for the C header
   bool cache = true;        // programs in memory are kept on disk and found again (object_cache.h)
   int compile_threads = 0;  // that compile a program in memory (parts.h); 0: all of this machine's

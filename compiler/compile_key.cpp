@@ -46,8 +46,9 @@ class KeyBuilder {
     AddAll(triple, cpu, features, position_independent ? 1 + static_cast<int>(*position_independent) : 0);
   }
   void Add(const PlanChoices& choices) {
-    const auto& [chunk_rows, segment, subsegment, segments_apart, most_weight_bytes, team, only_one] = choices;
-    AddAll(chunk_rows, segment, subsegment, segments_apart, most_weight_bytes, team, only_one);
+    const auto& [chunk_rows, segment, subsegment, segments_apart, widest_tile, most_weight_bytes, team, only_one] =
+        choices;
+    AddAll(chunk_rows, segment, subsegment, segments_apart, widest_tile, most_weight_bytes, team, only_one);
   }
   template <typename T>
   void Add(const std::vector<T>& values) {
@@ -61,18 +62,23 @@ class KeyBuilder {
     Add(bytes);
     if (bytes != 0) Add(sizes);
   }
+  void Add(const Tuning& tuning) {
+    const auto& [sizes, threads] = tuning;
+    Add(threads);
+    if (tuning.is_on()) Add(sizes);
+  }
   template <typename Key, typename Value, typename Less>
   void Add(const std::map<Key, Value, Less>& values) {
     Add(values.size());
     for (const auto& [key, value] : values) AddAll(key, value);
   }
   void Add(const CompileOptions& options) {
-    const auto& [precision, store, math, target, wrt, gradients, entries, optimizer, plan, memory, extents, cache,
-                 compile_threads] = options;
+    const auto& [precision, store, math, target, wrt, gradients, entries, optimizer, plan, memory, tuning, extents,
+                 cache, compile_threads] = options;
     // Where code is kept and who compiles it are no properties of it.
     static_cast<void>(cache), static_cast<void>(compile_threads);
     AddAll(precision, store, math, target, wrt, gradients, entries, optimizer.optimizer, optimizer.source, plan, memory,
-           extents);
+           tuning, extents);
   }
   void AddAll(const auto&... values) { (Add(values), ...); }
 

@@ -147,39 +147,33 @@ Amount CyclesOf(const Plan& plan, const Kernel& kernel) {
   return cycles;
 }
 
-Amount SharedVectors(const Plan& plan, const Kernel& kernel, const std::function<bool(int)>& crosses) {
+std::vector<SharedVectors> SharedVectorsOf(const Plan& plan, const Kernel& kernel) {
   const Size rows = Product(kernel.rows), reduced = Product(kernel.reduced), vectors = UnitVectors(kernel);
-  auto loads = [&] { return std::ranges::count(kernel.program, LaneInstruction::Kind::kLoad, &LaneInstruction::kind); };
-  auto writes_crossed = [&](const LaneStore& store) { return crosses(store.view.buffer); };
-  Amount sum;
+  std::vector<SharedVectors> shared;
+  auto add = [&](int buffer, bool is_written, const Size& count) {
+    shared.push_back({.buffer = buffer, .is_written = is_written, .vectors = {}});
+    shared.back().vectors.Add(count);
+  };
   switch (kernel.kind) {
     case KernelKind::kRecurrence:  // of one step
     case KernelKind::kMap:
-      for (const MapProduct& product : kernel.products) {
-        sum.Add(rows * Size{Vectors(plan.panels[product.panels].depth, kernel.lanes), {}});
+      for (const MapProduct& product : kernel.products)
+        add(product.left.buffer, false, rows * Size{Vectors(plan.panels[product.panels].depth, kernel.lanes), {}});
+      for (const LaneStore& store : kernel.stores) add(store.view.buffer, true, rows * vectors);
+      break;
+    case KernelKind::kReduce:
+      for (const LaneInstruction& instruction : kernel.program) {
+        if (instruction.kind == LaneInstruction::Kind::kLoad)
+          add(instruction.view.buffer, false, rows * reduced * vectors);
       }
-      sum.Add(rows * vectors * Size{std::ranges::count_if(kernel.stores, writes_crossed), {}});
       break;
-    case KernelKind::kReduce: sum.Add(rows * reduced * vectors * Size{loads(), {}}); break;
     case KernelKind::kProduct:
-      sum.Add(reduced * vectors);
-      sum.Add(reduced * Size{Vectors(rows.factor, kernel.lanes), rows.axes});
+      add(kernel.right.buffer, false, reduced * vectors);
+      add(kernel.left.buffer, false, reduced * Size{Vectors(rows.factor, kernel.lanes), rows.axes});
       break;
-    case KernelKind::kScatter: sum.Add(rows * vectors); break;
+    case KernelKind::kScatter: add(kernel.right.buffer, false, rows * vectors); break;
   }
-  return sum;
-}
-
-void ForEachCrossed(const Kernel& kernel, const std::function<void(int)>& visit) {
-  for (const MapProduct& product : kernel.products) visit(product.left.buffer);
-  if (kernel.kind == KernelKind::kProduct || kernel.kind == KernelKind::kScatter) {
-    visit(kernel.left.buffer);
-    visit(kernel.right.buffer);
-  }
-  if (kernel.kind != KernelKind::kReduce) return;
-  for (const LaneInstruction& instruction : kernel.program) {
-    if (instruction.kind == LaneInstruction::Kind::kLoad) visit(instruction.view.buffer);
-  }
+  return shared;
 }
 
 int64_t WeightBytes(const Plan& plan, const Kernel& kernel) {

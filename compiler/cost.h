@@ -18,12 +18,14 @@ namespace recurve {
 // Of one call, whatever loops stand around it; a kernel of a chunk loop counts all of its chunks.
 Amount FlopsOf(const Plan& plan, const Kernel& kernel);
 Amount CyclesOf(const Plan& plan, const Kernel& kernel);
-// Vectors that members of a team who share the kernel by units send each other in one call: those that a product or a
-// sum reads of all units, and those written into buffers that somebody `crosses` so. A product of activations counts
-// both sides.
-Amount SharedVectors(const Plan& plan, const Kernel& kernel, const std::function<bool(int)>& crosses);
-// The buffers of which the kernel reads more units than those that it computes.
-void ForEachCrossed(const Kernel& kernel, const std::function<void(int)>& visit);
+// Vectors that members of a team who share the kernel by units may send each other in one call: of a buffer of which a
+// product or a sum reads more units than it computes, and of one that is written.
+struct SharedVectors {
+  int buffer = 0;
+  bool is_written = false;
+  Amount vectors;
+};
+std::vector<SharedVectors> SharedVectorsOf(const Plan& plan, const Kernel& kernel);
 // Bytes of packed weights that one call reads.
 int64_t WeightBytes(const Plan& plan, const Kernel& kernel);
 

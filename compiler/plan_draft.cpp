@@ -234,7 +234,8 @@ void BlockPlanner::Finish(Draft& draft) {
   for (const auto& groups : draft.groups) group_counts.push_back(static_cast<int>(groups.size()));
   if (kernel.kind == KernelKind::kProduct) group_counts = {1};
   int64_t units = kernel.units.is_constant() ? kernel.units.extent : 1;
-  Tiling tiling = ChooseTiling(context_.plan->machine, context_.plan->precision, units, group_counts);
+  Tiling tiling = ChooseTiling(context_.plan->machine, context_.plan->precision, units, group_counts,
+                               context_.plan->choices.widest_tile);
   kernel.lanes = tiling.lanes;
   kernel.vectors = tiling.vectors;
   kernel.tile_rows = tiling.tile_rows;

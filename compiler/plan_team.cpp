@@ -5,16 +5,19 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <set>
+#include <utility>
 
 #include "compiler/cost.h"
 
 namespace recurve {
 namespace {
 
-// Cycles that a barrier costs, and a vector that one core wrote and another reads or overwrites: what two cores of a
-// Zen 5 lose in a step of 64 to 256 units that they share, where 100 ns stand for a barrier and 8 ns for a vector.
-constexpr int64_t kBarrierCycles = 400, kVectorCycles = 30;
+// Cycles that a barrier costs with the first lines behind it, and a vector that one core wrote and another reads or
+// overwrites: measured on two cores of a Zen 5 that a hypervisor keeps apart. Neighbours meet in 400 cycles, but nobody
+// knows for how long they are. What was written long ago comes like other memory.
+constexpr int64_t kBarrierCycles = 2500, kVectorCycles = 30, kOldVectorCycles = 8;
 // Cycles to bring a team together for an entry and to see it off, while its members still spin.
 constexpr int64_t kStartCycles = 6000;
 // Members that read all weights of a step want this many rows when the weights come from beyond the second-level cache.
@@ -97,8 +100,8 @@ class EntryTeams {
       if (const auto* by_rows = std::get_if<RowLoop>(&statement.kind)) kernels = by_rows->kernels;
       for (int kernel : kernels) {
         rule.shared_cycles.Add(CyclesOf(plan_, entry_.kernels[kernel]));
-        rule.overhead_cycles.Add(SharedVectors(plan_, entry_.kernels[kernel], [](int) { return true; }) *
-                                 Size{kVectorCycles, {}});
+        for (const SharedVectors& shared : SharedVectorsOf(plan_, entry_.kernels[kernel]))
+          rule.overhead_cycles.Add(shared.vectors * Size{kOldVectorCycles, {}});
       }
       if (const auto* chunks = std::get_if<ChunkLoop>(&statement.kind)) {
         AddParallel(chunks->body, rule);
@@ -149,14 +152,15 @@ class EntryTeams {
     LoopTeam team;
     team.units.shared_cycles = CyclesOf(plan_, entry_, loop.body);
     AddBarriers(loop.body, Size{}, /*into_loops=*/true, team.units.overhead_cycles);
-    std::set<int> crossed;
-    ForEachCall(entry_, loop.body, [&](const Kernel& kernel, const Size&) {
-      ForEachCrossed(kernel, [&](int buffer) { crossed.insert(buffer); });
-    });
-    const auto crosses = [&](int buffer) { return crossed.contains(buffer); };
+    // A vector comes once, whoever reads it in the step; one that is written goes to nobody unless all units are read.
+    std::map<std::pair<int, bool>, Amount> sent;
     ForEachCall(entry_, loop.body, [&](const Kernel& kernel, const Size& times) {
-      team.units.overhead_cycles.Add(SharedVectors(plan_, kernel, crosses) * times * Size{kVectorCycles, {}});
+      for (const SharedVectors& shared : SharedVectorsOf(plan_, kernel))
+        sent.try_emplace({shared.buffer, shared.is_written}, shared.vectors * times);
     });
+    for (const auto& [place, vectors] : sent) {
+      if (sent.contains({place.first, false})) team.units.overhead_cycles.Add(vectors * Size{kVectorCycles, {}});
+    }
     team.rest.overhead_cycles.Add(Size{kStartCycles, {}});
     AddBarriers(rest, Size{}, /*into_loops=*/false, team.rest.overhead_cycles);
     AddParallel(rest, team.rest);

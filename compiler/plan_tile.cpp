@@ -11,7 +11,6 @@
 namespace recurve {
 namespace {
 
-constexpr int kWidestTile = 4;           // columns; wider ones leave too few rows on every target
 constexpr int64_t kScratchBytes = 8192;  // sums of a block: a quarter of the smallest first-level cache
 constexpr int kMostBlockRows = 64;
 
@@ -23,20 +22,20 @@ int MostRows(int columns, int registers) {
   return rows;
 }
 
-// Splits `columns` into the fewest chunks of at most kWidestTile, as even as possible.
-std::vector<int> EvenChunks(int columns) {
-  int count = (columns + kWidestTile - 1) / kWidestTile;
+// Splits `columns` into the fewest chunks of at most `widest`, as even as possible.
+std::vector<int> EvenChunks(int columns, int widest) {
+  int count = (columns + widest - 1) / widest;
   std::vector<int> chunks;
   for (int i = 0; i < count; ++i) chunks.push_back(columns / count + (i < columns % count ? 1 : 0));
   return chunks;
 }
 
 // Vectors of units in a block: as many as a wide tile holds, unless the last block is then mostly padding.
-int ChooseVectors(int64_t vectors_of_units, int most_groups) {
+int ChooseVectors(int64_t vectors_of_units, int most_groups, int widest) {
   int best = 1;
   double best_cost = 0;
-  for (int vectors = 1; vectors * most_groups <= kWidestTile || vectors == 1; ++vectors) {
-    int columns = std::min(vectors * most_groups, kWidestTile);
+  for (int vectors = 1; vectors * most_groups <= widest || vectors == 1; ++vectors) {
+    int columns = std::min(vectors * most_groups, widest);
     int64_t computed = (vectors_of_units + vectors - 1) / vectors * vectors;
     double cost = static_cast<double>(computed) * (1.0 + 0.3 / columns);
     if (vectors == 1 || cost <= best_cost) {
@@ -60,16 +59,17 @@ PanelFormat ChooseFormat(const TargetFacts& machine, Storage store, const std::v
   return {store, store == Storage::kBf16 && machine.vector_registers >= 32 && has_pairs};
 }
 
-Tiling ChooseTiling(const TargetFacts& machine, Precision precision, int64_t units, const std::vector<int>& groups) {
+Tiling ChooseTiling(const TargetFacts& machine, Precision precision, int64_t units, const std::vector<int>& groups,
+                    int widest_tile) {
   Tiling tiling;
   tiling.lanes = machine.Lanes(ElementBytes(precision));
   if (groups.empty()) return tiling;
   int most_groups = *std::ranges::max_element(groups);
-  tiling.vectors = ChooseVectors((units + tiling.lanes - 1) / tiling.lanes, most_groups);
+  tiling.vectors = ChooseVectors((units + tiling.lanes - 1) / tiling.lanes, most_groups, widest_tile);
   int widest = 1;
   int columns = 0;
   for (int count : groups) {
-    tiling.chunks.push_back(EvenChunks(count * tiling.vectors));
+    tiling.chunks.push_back(EvenChunks(count * tiling.vectors, widest_tile));
     widest = std::max(widest, tiling.chunks.back().front());
     columns += count * tiling.vectors;
   }

@@ -25,8 +25,10 @@ struct Tiling {
   std::vector<std::vector<int>> chunks;  // per product: the columns of each register tile
 };
 
-// For `units` and products that have `groups` column groups each; without products a block is one vector.
-Tiling ChooseTiling(const TargetFacts& machine, Precision precision, int64_t units, const std::vector<int>& groups);
+// For `units` and products that have `groups` column groups each, in tiles of at most `widest_tile` columns; without
+// products a block is one vector.
+Tiling ChooseTiling(const TargetFacts& machine, Precision precision, int64_t units, const std::vector<int>& groups,
+                    int widest_tile);
 
 // Pairs hold two more registers in a tile than its sums and factors, which is why they want many.
 PanelFormat ChooseFormat(const TargetFacts& machine, Storage store, const std::vector<int>& chunks);

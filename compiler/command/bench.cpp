@@ -16,6 +16,7 @@
 #include "compiler/cost.h"
 #include "compiler/limits.h"
 #include "compiler/remarks.h"
+#include "compiler/tune.h"
 #include "compiler/versions.h"
 #include "runtime/session.h"
 
@@ -34,6 +35,7 @@ struct Options {
   size_t threads = 1;
   size_t repeat = 0;
   bool json = false;
+  bool tune = false;
 };
 
 // Nanoseconds.
@@ -213,8 +215,10 @@ class Bench {
       if (!program_.FindAxis(axis)) continue;
       if (auto done = session.SetExtent(axis, static_cast<size_t>(size)); !done) return std::unexpected(done.error());
     }
-    if (auto done = FillInputs(session); !done) return std::unexpected(done.error());
-    if (auto done = FillInputs(stream); !done) return std::unexpected(done.error());
+    const auto steps = static_cast<int32_t>(axes_.contains("T") ? axes_["T"] : kSteps);
+    for (Frame* frame : {static_cast<Frame*>(&session), static_cast<Frame*>(&stream)}) {
+      if (auto done = FillForTiming(*frame, steps); !done) return std::unexpected(done.error());
+    }
     for (const EntryPlan& entry : plan_.entries) {
       std::function<std::expected<void, Error>()> run;
       Frame* frame = &session;
@@ -239,21 +243,6 @@ class Bench {
   }
 
  private:
-  static std::expected<void, Error> FillInputs(Frame& frame) {
-    for (const recurve_slot* slot : frame.tensors()) {
-      if (slot->kind == RECURVE_SLOT_OUTPUT) continue;
-      if (slot->is_index != 0) {
-        auto values = frame.Tensor<int32_t>(slot->name);
-        if (!values) return std::unexpected(values.error());
-        int64_t next = 0;
-        for (int32_t& value : *values) value = static_cast<int32_t>(next++ * 7 % slot->classes);
-      } else if (auto done = frame.Fill(slot->name, 0.1); !done) {
-        return done;
-      }
-    }
-    return {};
-  }
-
   double At(const Amount& amount) const {
     return amount.At([&](const std::string& axis) { return axes_.at(axis); });
   }
@@ -419,8 +408,18 @@ void PrintTable(const std::vector<EntryResult>& results, size_t threads) {
   }
 }
 
+void PrintTrials(const std::vector<Trial>& trials) {
+  if (trials.empty()) return;
+  fmt::print("\ntried, beside the best before it:\n");
+  for (const Trial& trial : trials) {
+    fmt::print("  {:<42} {:5.2f}x as fast{}\n", trial.what, trial.seconds_before / trial.seconds,
+               trial.is_kept ? ", kept" : "");
+  }
+}
+
 void PrintJson(const Options& options, const std::vector<EntryResult>& results, double peak,
-               const std::map<std::string, double>& axes, const std::vector<Remark>& remarks) {
+               const std::map<std::string, double>& axes, const std::vector<Remark>& remarks,
+               const std::vector<Trial>& trials) {
   Json json{{"program", options.program.entry}, {"peak_gflops", peak}, {"threads", options.threads}};
   for (const auto& [axis, size] : axes) json["axes"][axis] = size;
   for (const EntryResult& entry : results) {
@@ -446,6 +445,12 @@ void PrintJson(const Options& options, const std::vector<EntryResult>& results, 
     json["remarks"].push_back(
         {{"entry", remark.entry}, {"kind", Name(remark.kind)}, {"text", remark.text}, {"costs", remark.costs}});
   }
+  for (const Trial& trial : trials) {
+    json["trials"].push_back({{"what", trial.what},
+                              {"seconds", trial.seconds},
+                              {"seconds_before", trial.seconds_before},
+                              {"is_kept", trial.is_kept}});
+  }
   fmt::print("{}\n", json.dump(2));
 }
 
@@ -461,6 +466,15 @@ int Run(const Options& options) {
   CompileOptions compile = options.compile;
   compile.extents = sized->extents;
   compile.memory.sizes = axes;
+  std::vector<Trial> trials;
+  if (options.tune) {
+    compile.tuning = {.sizes = axes, .threads = options.threads};
+    auto tuned = TuneProgram(graph, compile);
+    if (!tuned) return Fail(tuned.error());
+    compile.plan = tuned->choices;
+    compile.tuning = {};
+    trials = std::move(tuned->trials);
+  }
   auto plan = PlanProgram(graph, compile);
   if (!plan) return Fail(plan.error());
   auto program = CompileToMemory(graph, compile);
@@ -474,12 +488,13 @@ int Run(const Options& options) {
   if (!results) return Fail(results.error());
   const std::vector<Remark> remarks = Remarks(*plan);
   if (options.json) {
-    PrintJson(options, *results, bench.peak(), axes, remarks);
+    PrintJson(options, *results, bench.peak(), axes, remarks, trials);
     return kFine;
   }
   std::string sizes;
   for (const auto& [axis, size] : axes) sizes += fmt::format(" {}={:.0f}", axis, size);
   fmt::print("{} with{}; one core's multiply-adds: {:.1f} GFLOP/s\n", options.program.entry, sizes, bench.peak());
+  PrintTrials(trials);
   PrintTable(*results, options.threads);
   fmt::print("\n{}", PrintRemarks(remarks));
   return kFine;
@@ -494,6 +509,7 @@ void AddBench(CLI::App& app, int& exit_code) {
   AddPrecision(*verb, options->compile.precision);
   AddStorage(*verb, options->compile.store);
   AddMemory(*verb, options->compile.memory.bytes);
+  AddTune(*verb, options->tune);
   AddMath(*verb, options->compile.math);
   verb->add_option("--entries", options->compile.entries,
                    "which of forward, backward, inference and step, with commas between them; all unless said")

@@ -60,6 +60,11 @@ void AddMemory(CLI::App& verb, int64_t& bytes) {
       ->type_name("BYTES");
 }
 
+void AddTune(CLI::App& verb, bool& tune) {
+  verb.add_flag("--tune", tune,
+                "try other tiles, chunks and ways to share the work on this machine, and keep what is quicker");
+}
+
 void AddOptimizer(CLI::App& verb, OptimizerSource& source) {
   verb.add_option("--optimizer", source.optimizer,
                   "how weights follow their gradients: sgd, adam, adamw, rmsprop, adagrad, or FILE.cell of your own")

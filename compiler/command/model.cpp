@@ -21,6 +21,7 @@ std::expected<Program, int> CompileModel(const ProgramArguments& arguments, cons
   if (!graph) return std::unexpected(graph.error());
   for (const std::string& axis : ir::SymbolicAxes(*graph))
     options.memory.sizes[axis] = static_cast<double>(axis == "B" ? sizes.batch : sizes.length);
+  if (options.tuning.is_on()) options.tuning.sizes = options.memory.sizes;
   for (ir::NodeId id : graph->inputs()) {
     const auto& input = (*graph)[id].As<ir::InputAttr>();
     if (input.role == ir::Role::kParameter) options.wrt.push_back(input.name);

@@ -35,6 +35,7 @@ struct Options {
   double held_out = 0.1;
   size_t batch = 16, length = 64;
   size_t threads = 1;
+  bool tune = false;
   CompileOptions compile;
   std::vector<std::string> settings;  // "beta3=0.5"
   TrainOptions train;
@@ -211,6 +212,7 @@ int Run(Options options) {
     }
   }
   if (auto done = ReadOptimizer(options); !done) return Fail(done.error());
+  if (options.tune) options.compile.tuning.threads = options.threads;
   const size_t length = is_pairs ? LongestOf(data->training) : options.length;
   auto program = CompileModel(options.program, *extents, options.compile, {length, options.batch});
   if (!program) return program.error();
@@ -281,6 +283,7 @@ void AddTrain(CLI::App& app, int& exit_code) {
   AddStorage(*verb, options->compile.store);
   AddMath(*verb, options->compile.math);
   AddMemory(*verb, options->compile.memory.bytes);
+  AddTune(*verb, options->tune);
   verb->add_option("--save", options->train.save, "where the best weights go")->type_name("FILE.safetensors");
   verb->add_flag("--resume", options->train.resume, "go on from the checkpoint beside the saved weights");
   verb->footer(

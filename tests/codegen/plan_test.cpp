@@ -191,7 +191,7 @@ TEST(Tiling, FillsTheRegisters) {
       {kAvx2, 6, 256, 4, {3, 3}}, {kAvx2, 1, 8, 14, {1}},  {kAvx512, 4, 256, 6, {4}}, {kAvx512, 3, 256, 9, {3}},
   };
   for (const Row& row : rows) {
-    Tiling tiling = ChooseTiling(row.machine, Precision::kF32, row.units, {row.groups});
+    Tiling tiling = ChooseTiling(row.machine, Precision::kF32, row.units, {row.groups}, 4);
     EXPECT_EQ(tiling.chunks[0], row.chunks) << row.groups << " groups of " << row.units;
     int widest = tiling.chunks[0][0];
     int registers = tiling.tile_rows * widest + std::min(tiling.tile_rows, widest) + 1;
@@ -203,7 +203,7 @@ TEST(Tiling, FillsTheRegisters) {
 
 TEST(Tiling, DoesNotPadAwayMoreThanItGains) {
   // Five vectors of units in blocks of four would compute eight.
-  Tiling tiling = ChooseTiling(kAvx2, Precision::kF32, 40, {1});
+  Tiling tiling = ChooseTiling(kAvx2, Precision::kF32, 40, {1}, 4);
   int64_t blocks = (5 + tiling.vectors - 1) / tiling.vectors;
   EXPECT_LE(blocks * tiling.vectors, 6);
 }

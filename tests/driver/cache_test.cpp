@@ -198,6 +198,15 @@ TEST_F(Cache, ADamagedFileIsAMissAndIsReplaced) {
   }
 }
 
+// What the clock chose is found by the next process, which need not look at it.
+TEST_F(Cache, WhatWasTunedIsKept) {
+  CompileOptions tuned = kOptions;
+  tuned.tuning = {.sizes = {{"T", 3}, {"B", 2}}, .threads = 1};
+  EXPECT_EQ(Outputs(Compile(kSource, "leaky", {{"H", 8}}, tuned)), Outputs(CompileLeaky()));
+  EXPECT_TRUE(Users().Find(Key(tuned)));
+  EXPECT_NE(Key(tuned), Key());
+}
+
 TEST_F(Cache, AFileUnderAnotherNameIsAMiss) {
   ASSERT_TRUE(CompileLeaky());
   const std::string other = Key({.precision = Precision::kF64});
