@@ -81,11 +81,13 @@ void KernelEmitter::EmitProductRows(const std::vector<Value*>& scratch, Range ro
     EmitLoop(builder_, row_begin, row_end, step, [&](Value* row) {
       Value* count = Minimum(step, builder_.CreateSub(row_end, row));
       EmitLoop(builder_, block_begin, block_end, Word(1), [&](Value* block) {
-        Value* next = Minimum(builder_.CreateAdd(block, Word(1)), builder_.CreateSub(block_end, Word(1)));
-        if (backwards != nullptr) {
-          block = builder_.CreateSelect(backwards, builder_.CreateSub(last_block, block), block);
-          next = builder_.CreateSelect(backwards, builder_.CreateSub(last_block, next), next);
-        }
+        auto in_order = [&](Value* i) {
+          return backwards == nullptr ? i : builder_.CreateSelect(backwards, builder_.CreateSub(last_block, i), i);
+        };
+        Value* next = nullptr;
+        if (kernel_.prefetches)
+          next = in_order(Minimum(builder_.CreateAdd(block, Word(1)), builder_.CreateSub(block_end, Word(1))));
+        block = in_order(block);
         EmitProducts(scratch, outer, row, count, block, next);
         Value* first_vector = builder_.CreateMul(block, Word(vectors));
         Value* last_vector = Minimum(builder_.CreateAdd(first_vector, Word(vectors)), Word(full_vectors));

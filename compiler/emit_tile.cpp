@@ -62,20 +62,26 @@ llvm::Function* Tile(EmitModule& emit, int rows, TileShape shape) {
   for (int r = 1; r < rows; ++r)
     row_pointers.push_back(
         builder.CreateGEP(types.Stored(shape.left_storage), row_pointers.back(), function->getArg(1)));
-  std::vector<Value*> places;  // of the sums
-  for (int r = 0; r < rows; ++r) {
-    if (r > 0) scratch = builder.CreateGEP(types.real, scratch, scratch_stride);
-    for (int c = 0; c < shape.columns; ++c)
-      places.push_back(builder.CreateConstInBoundsGEP1_64(types.real, scratch, int64_t{c} * shape.lanes));
-  }
+  // Of the sums. Before the loop only where they are wanted there: registers are few.
+  auto places = [&] {
+    std::vector<Value*> found;
+    Value* row = scratch;
+    for (int r = 0; r < rows; ++r) {
+      if (r > 0) row = builder.CreateGEP(types.real, row, scratch_stride);
+      for (int c = 0; c < shape.columns; ++c)
+        found.push_back(builder.CreateConstInBoundsGEP1_64(types.real, row, int64_t{c} * shape.lanes));
+    }
+    return found;
+  };
   const llvm::Align align(static_cast<uint64_t>(types.real_bytes) * (shape.lanes & -shape.lanes));
   std::vector<Value*> initial;
   if (shape.continues)
-    initial = SumsSoFar(builder, types, shape, function->getArg(shape.prefetches ? 8 : 7), places, align);
+    initial = SumsSoFar(builder, types, shape, function->getArg(shape.prefetches ? 8 : 7), places(), align);
   const std::vector<Value*> sums =
       EmitTileSums(emit, builder, row_pointers, a_depth_stride, shape.left_storage, function->getArg(3),
                    function->getArg(4), shape.columns, shape.lanes, shape.format, ahead, initial);
-  for (size_t i = 0; i < sums.size(); ++i) builder.CreateAlignedStore(sums[i], places[i], align);
+  const std::vector<Value*> results = places();
+  for (size_t i = 0; i < sums.size(); ++i) builder.CreateAlignedStore(sums[i], results[i], align);
   builder.CreateRetVoid();
   return function;
 }
