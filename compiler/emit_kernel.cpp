@@ -73,6 +73,14 @@ void EmitVectorStore(LaneBuilder& lanes, Value* value, Value* pointer, Value* st
   }
 }
 
+void EmitPrefetch(llvm::IRBuilder<>& builder, Value* address, Fetch fetch) {
+  const bool writes = fetch == Fetch::kToWrite;
+  const uint32_t locality = writes ? 3 : 2;
+  constexpr uint32_t kData = 1;
+  builder.CreateIntrinsic(llvm::Intrinsic::prefetch, {address->getType()},
+                          {address, builder.getInt32(writes), builder.getInt32(locality), builder.getInt32(kData)});
+}
+
 KernelEmitter::KernelEmitter(EmitModule& emit, const FrameLayout& layout, const Kernel& kernel,
                              const std::vector<int>& loops, llvm::Function* function,
                              const std::map<int, Value*>& known)

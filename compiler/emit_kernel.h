@@ -53,6 +53,10 @@ Value* EmitVectorLoad(LaneBuilder& lanes, Value* pointer, Value* stride, const S
 void EmitVectorStore(LaneBuilder& lanes, Value* value, Value* pointer, Value* stride, const Size& known_stride,
                      int valid = 0, Storage storage = Storage::kSame);
 
+// Brings the line at an address, of any memory, into the second-level cache, or into the first to be written.
+enum class Fetch : uint8_t { kToRead, kToWrite };
+void EmitPrefetch(llvm::IRBuilder<>& builder, Value* address, Fetch fetch);
+
 // The rest of the units that fills no vector is computed in a vector of the next power of two: odd widths are legal,
 // but LLVM takes them apart.
 inline int WidthOf(int valid) { return static_cast<int>(std::bit_ceil(static_cast<unsigned>(valid))); }

@@ -87,6 +87,10 @@ void KernelEmitter::EmitProduct() {
                 Value* present = EmitVectorLoad(builder, pointer, stride, known);
                 present = builder_.CreateSelect(first, builder.Constant(0).value, present);
                 EmitVectorStore(builder, builder_.CreateFAdd(present, sum), pointer, stride, known);
+                if (kernel_.prefetches) {
+                  Value* next = builder_.CreateGEP(real, pointer, Word(block_units));
+                  EmitPrefetch(builder_, next, Fetch::kToWrite);
+                }
               };
               if (full > 0) {
                 EmitLoop(builder_, first_vector, last_vector, Word(1), [&](Value* vector) { add(wide, vector); });

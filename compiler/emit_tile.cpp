@@ -103,13 +103,6 @@ std::vector<int> TileHeights(int tile_rows, const std::vector<int64_t>& counts) 
 
 constexpr int kLineBytes = 64;
 
-// Brings a line into the second-level cache.
-void EmitPrefetch(llvm::IRBuilder<>& builder, Value* address) {
-  constexpr int kRead = 0, kSecondLevel = 2, kData = 1;
-  builder.CreateIntrinsic(llvm::Intrinsic::prefetch, {address->getType()},
-                          {address, builder.getInt32(kRead), builder.getInt32(kSecondLevel), builder.getInt32(kData)});
-}
-
 }  // namespace
 
 std::vector<Value*> EmitTileSums(EmitModule& emit, llvm::IRBuilder<>& builder, const std::vector<Value*>& a_rows,
@@ -127,7 +120,7 @@ std::vector<Value*> EmitTileSums(EmitModule& emit, llvm::IRBuilder<>& builder, c
     // One line a term: more would wait for each other, and the loads of this tile for them.
     if (ahead != nullptr) {
       Value* line = builder.CreateMul(k, types.Word(kLineBytes));
-      EmitPrefetch(builder, builder.CreateGEP(builder.getInt8Ty(), ahead, line));
+      EmitPrefetch(builder, builder.CreateGEP(builder.getInt8Ty(), ahead, line), Fetch::kToRead);
     }
     auto load_a = [&](int r) {
       Value* address = builder.CreateGEP(a_element, a_rows[r], a_offset);

@@ -242,8 +242,10 @@ void BlockPlanner::Finish(Draft& draft) {
   kernel.block_rows = tiling.block_rows;
   if (kernel.kind == KernelKind::kProduct) {
     kernel.chunks = tiling.chunks[0];
-    kernel.block_rows = kernel.tile_rows * kernel.lanes;
-    kernel.depth = kProductDepth;
+    // Results that no near cache holds are visited half as often; with half the rows that takes no more of the stack.
+    const int depths = HasFarResults(*context_.plan, kernel) ? 2 : 1;
+    kernel.block_rows = (kernel.tile_rows + depths - 1) / depths * kernel.lanes;
+    kernel.depth = kProductDepth * depths;
     int64_t block = int64_t{kernel.lanes} * kernel.vectors;
     int64_t panel = kernel.depth * ((units + block - 1) / block) * block;
     if (context_.panel_buffer < 0) context_.panel_buffer = context_.AddBuffer({.name = "panel", .size = {0, {}}});

@@ -150,9 +150,12 @@ class PlanPrinter {
       out_ += fmt::format("{}  {} terms of all units at a time\n", indent, kernel.block_rows);
     }
     if (kernel.has_one_row_form) out_ += fmt::format("{}  sums of a batch of one stay in registers\n", indent);
-    if (kernel.prefetches)
+    if (kernel.prefetches && kernel.kind == KernelKind::kProduct) {
+      out_ += fmt::format("{}  fetches the results of the next units ahead\n", indent);
+    } else if (kernel.prefetches) {
       out_ +=
           fmt::format("{}  fetches the weights of the next units ahead, {} terms at a time\n", indent, kernel.depth);
+    }
     if (kernel.alternates) out_ += fmt::format("{}  reads the weights forwards and backwards in turn\n", indent);
     if (kernel.kind == KernelKind::kProduct) {
       out_ += fmt::format("{}  {} = {} @ {}, {} terms at a time, tiles of {} rows x {} vectors of {}\n", indent,

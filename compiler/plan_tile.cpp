@@ -80,8 +80,19 @@ Tiling ChooseTiling(const TargetFacts& machine, Precision precision, int64_t uni
   return tiling;
 }
 
+bool HasFarResults(const Plan& plan, const Kernel& kernel) {
+  const auto cache = static_cast<int64_t>(plan.machine.l2_bytes);
+  int64_t bytes = SizeOf(kernel.units).factor * ElementBytes(plan.precision);
+  for (const Size& rows : kernel.rows) bytes *= rows.factor;
+  return cache > 0 && bytes > cache;
+}
+
 void StreamWeights(const Plan& plan, Kernel& kernel) {
   const auto cache = static_cast<int64_t>(plan.machine.l2_bytes);
+  if (kernel.kind == KernelKind::kProduct) {
+    kernel.prefetches = HasFarResults(plan, kernel) && kernel.out.axes.back().stride == Size{};
+    return;
+  }
   const int64_t most = plan.choices.most_weight_bytes > 0 ? plan.choices.most_weight_bytes : kCachesOfWeights * cache;
   if (most == 0 || WeightBytes(plan, kernel) <= most) return;
   kernel.prefetches = true;

@@ -33,8 +33,12 @@ Tiling ChooseTiling(const TargetFacts& machine, Precision precision, int64_t uni
 // Pairs hold two more registers in a tile than its sums and factors, which is why they want many.
 PanelFormat ChooseFormat(const TargetFacts& machine, Storage store, const std::vector<int>& chunks);
 
+// Whether the results of a kProduct are more than the second-level cache holds.
+bool HasFarResults(const Plan& plan, const Kernel& kernel);
+
 // Of a kernel whose weights do not stay in the second-level cache: the tiles of a block find them there all the same,
-// since they read no more terms at a time than leave room for the next ones, which are fetched meanwhile.
+// since they read no more terms at a time than leave room for the next ones, which are fetched meanwhile. Likewise far
+// results of a kProduct are fetched before they are added to.
 void StreamWeights(const Plan& plan, Kernel& kernel);
 
 // What decides about the code of register tiles, of any number of rows up to the largest.
