@@ -63,10 +63,11 @@ inline int WidthOf(int valid) { return static_cast<int>(std::bit_ceil(static_cas
 
 // The loop of a register tile, at the builder's place: the sums [row][column] over k < depth, at least one, of
 //   a_rows[row][k * a_depth_stride] * panel[k][column]
-// and what they are `initial`ly, if that is not empty. Term k fetches line k of `ahead`, if that is not null.
-std::vector<Value*> EmitTileSums(EmitModule& emit, llvm::IRBuilder<>& builder, const std::vector<Value*>& a_rows,
-                                 Value* a_depth_stride, Storage a_storage, Value* panel, Value* depth, int columns,
-                                 int lanes, PanelFormat format, Value* ahead = nullptr,
+// and what they are `initial`ly, if that is not empty. Several panels of the shape are walked side by side, the sums of
+// one after those of the other. Term k fetches line k of `ahead`, if that is not null.
+std::vector<Value*> EmitTileSums(EmitModule& emit, llvm::IRBuilder<>& builder, const TileShape& shape,
+                                 const std::vector<Value*>& a_rows, Value* a_depth_stride,
+                                 const std::vector<Value*>& panels, Value* depth, Value* ahead = nullptr,
                                  std::vector<Value*> initial = {});
 
 class KernelEmitter {
@@ -113,6 +114,13 @@ class KernelEmitter {
   void EmitMapWithProducts();
   void EmitProductRows(const std::vector<Value*>& scratch, Range rows);
   void EmitProductsOfOneRow(const Indices& outer);
+  // Of units: so many whole vectors, and one that is cut short if `valid` is not 0.
+  struct Block {
+    Value* number;
+    int full_vectors;
+    int valid;
+  };
+  void EmitBlocksOfOneRow(const Indices& outer, const Row& at, const std::vector<Block>& blocks);
   // Tiles that prefetch fetch the same panels of `next_block`.
   void EmitProducts(const std::vector<Value*>& scratch, const Indices& outer, Value* row, Value* count, Value* block,
                     Value* next_block);

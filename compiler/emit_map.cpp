@@ -194,56 +194,105 @@ bool KernelEmitter::HasOneRow() {
                                   });
 }
 
+// How many blocks of one row are walked side by side: as many as make eight sums, which hide the latency of
+// multiply-adds (two units of four cycles), where their weights fit the first-level cache; else four, since weights
+// from beyond it come at half the speed, and slower still in many streams. Small machines want short code.
+int BlocksSideBySide(const Plan& plan, const Kernel& kernel) {
+  int columns = 1;
+  int64_t bytes = 0;
+  for (const MapProduct& product : kernel.products) {
+    const Panels& panels = plan.panels[product.panels];
+    columns = std::max(columns, panels.columns());
+    bytes += panels.block_elements() * StoredBytes(panels.format.storage, plan.precision);
+  }
+  if (plan.machine.l2_bytes == 0) return 1;
+  const int many = std::max(1, 8 / columns), few = std::max(1, 4 / columns);
+  return many * bytes <= static_cast<int64_t>(plan.machine.l1_bytes) ? many : few;
+}
+
 // The sums of a block of units never leave the registers.
-void KernelEmitter::EmitProductsOfOneRow(const Indices& outer) {
-  const int lanes = kernel_.lanes, vectors = kernel_.vectors, units = Units();
-  const int full = units / lanes, tail = units % lanes;
-  Indices indices = outer;
-  indices.push_back(Word(0));
-  const Row at = BeginRow(indices);
-  auto emit_block = [&](Value* block, int full_vectors, int valid) {
-    std::vector<std::vector<Value*>> sums;  // per product: [group][vector]
-    for (const MapProduct& product : kernel_.products) {
-      const Panels& panels = emit_.plan.panels[product.panels];
-      const PanelOperands operands = OperandsOf(product, outer, Word(0), block);
-      std::vector<Value*> columns;
-      for (int chunk : panels.chunks) {
-        Value* panel = builder_.CreateGEP(emit_.types.Stored(panels.format.storage), operands.panels,
-                                          Word(panels.depth * static_cast<int64_t>(columns.size()) * panels.lanes));
-        const std::vector<Value*> of_chunk =
-            EmitTileSums(emit_, builder_, {operands.left}, operands.depth_stride, StorageOf(product.left), panel,
-                         Word(panels.depth), chunk, panels.lanes, panels.format);
-        columns.insert(columns.end(), of_chunk.begin(), of_chunk.end());
-      }
-      sums.push_back(std::move(columns));
+void KernelEmitter::EmitBlocksOfOneRow(const Indices& outer, const Row& at, const std::vector<Block>& blocks) {
+  const int lanes = kernel_.lanes, vectors = kernel_.vectors;
+  std::vector<std::vector<std::vector<Value*>>> sums(blocks.size());  // per block and product: [group][vector]
+  for (const MapProduct& product : kernel_.products) {
+    const Panels& panels = emit_.plan.panels[product.panels];
+    std::vector<PanelOperands> operands;
+    for (size_t b = 0; b < blocks.size(); ++b) {
+      operands.push_back(OperandsOf(product, outer, Word(0), blocks[b].number));
+      sums[b].emplace_back();
     }
-    Value* first_vector = builder_.CreateMul(block, Word(vectors));
-    for (int v = 0; v < full_vectors + (valid > 0 ? 1 : 0); ++v) {
-      const int count = v < full_vectors ? lanes : valid;
+    int64_t column = 0;
+    for (int chunk : panels.chunks) {
+      std::vector<Value*> places;
+      for (const PanelOperands& of_block : operands)
+        places.push_back(builder_.CreateGEP(emit_.types.Stored(panels.format.storage), of_block.panels,
+                                            Word(panels.depth * column * panels.lanes)));
+      const std::vector<Value*> of_chunk =
+          EmitTileSums(emit_, builder_, TilesOf(emit_.plan, frame_->layout().entry, kernel_, product, chunk),
+                       {operands[0].left}, operands[0].depth_stride, places, Word(panels.depth));
+      for (size_t b = 0; b < blocks.size(); ++b) {
+        const auto first = of_chunk.begin() + static_cast<ptrdiff_t>(b) * chunk;
+        sums[b].back().insert(sums[b].back().end(), first, first + chunk);
+      }
+      column += chunk;
+    }
+  }
+  for (size_t b = 0; b < blocks.size(); ++b) {
+    Value* first_vector = builder_.CreateMul(blocks[b].number, Word(vectors));
+    for (int v = 0; v < blocks[b].full_vectors + (blocks[b].valid > 0 ? 1 : 0); ++v) {
+      const int count = v < blocks[b].full_vectors ? lanes : blocks[b].valid;
       LaneBuilder builder(builder_, emit_.Shape(WidthOf(count)));
       Value* unit = builder_.CreateMul(builder_.CreateAdd(first_vector, Word(v)), Word(lanes));
       auto sum = [&](LaneBuilder& narrow, const LaneInstruction& instruction) -> Value* {
-        return narrow.FirstOf(sums[instruction.product][instruction.group * vectors + v]);
+        return narrow.FirstOf(sums[b][instruction.product][instruction.group * vectors + v]);
       };
       RunStores(builder, at, unit, count, RunProgram(builder, at, unit, count, sum));
     }
-  };
+  }
+}
+
+void KernelEmitter::EmitProductsOfOneRow(const Indices& outer) {
+  const int lanes = kernel_.lanes, vectors = kernel_.vectors, units = Units();
+  const int full = units / lanes, tail = units % lanes;
+  const int together = BlocksSideBySide(emit_.plan, kernel_);
+  Indices indices = outer;
+  indices.push_back(Word(0));
+  const Row at = BeginRow(indices);
   // Whole blocks, then the one that is cut short; threads share them.
   const int whole = full / vectors;
   const bool has_rest = units % (lanes * vectors) > 0;
   const Range own = Split(Word(whole + (has_rest ? 1 : 0)), Threads(), Thread());
   Value* end = Minimum(own.end, Word(whole));
   Value* last = builder_.CreateSub(builder_.CreateAdd(own.begin, end), Word(1));
-  EmitLoop(builder_, own.begin, end, Word(1), [&](Value* block) {
-    if (kernel_.alternates) {
-      Value* backwards = builder_.CreateTrunc(innermost_loop_, builder_.getInt1Ty());
-      block = builder_.CreateSelect(backwards, builder_.CreateSub(last, block), block);
-    }
-    emit_block(block, vectors, 0);
-  });
+  auto in_order = [&](Value* block) -> Value* {
+    if (!kernel_.alternates) return block;
+    Value* backwards = builder_.CreateTrunc(innermost_loop_, builder_.getInt1Ty());
+    return builder_.CreateSelect(backwards, builder_.CreateSub(last, block), block);
+  };
+  auto groups = [&](Value* begin, Value* group_end, int count) {
+    EmitLoop(builder_, begin, group_end, Word(count), [&](Value* block) {
+      std::vector<Block> blocks;
+      for (int i = 0; i < count; ++i) blocks.push_back({in_order(builder_.CreateAdd(block, Word(i))), vectors, 0});
+      EmitBlocksOfOneRow(outer, at, blocks);
+    });
+  };
+  const Block rest{Word(whole), full % vectors, tail};
+  const bool is_alone = llvm::isa<llvm::ConstantInt>(own.begin) && llvm::isa<llvm::ConstantInt>(own.end);
+  if (is_alone && has_rest && whole % together != 0) {
+    // The rest joins the blocks that are left.
+    const int left = whole % together;
+    groups(Word(0), Word(whole - left), together);
+    std::vector<Block> blocks;
+    for (int i = whole - left; i < whole; ++i) blocks.push_back({in_order(Word(i)), vectors, 0});
+    blocks.push_back(rest);
+    return EmitBlocksOfOneRow(outer, at, blocks);
+  }
+  Value* count = builder_.CreateSub(end, own.begin);
+  Value* grouped_end = builder_.CreateSub(end, builder_.CreateURem(count, Word(together)));
+  if (together > 1) groups(own.begin, grouped_end, together);
+  groups(together > 1 ? grouped_end : own.begin, end, 1);
   if (!has_rest) return;
-  EmitIf(builder_, builder_.CreateICmpSGT(own.end, Word(whole)),
-         [&] { emit_block(Word(whole), full % vectors, tail); });
+  EmitIf(builder_, builder_.CreateICmpSGT(own.end, Word(whole)), [&] { EmitBlocksOfOneRow(outer, at, {rest}); });
 }
 
 }  // namespace recurve

@@ -77,9 +77,8 @@ llvm::Function* Tile(EmitModule& emit, int rows, TileShape shape) {
   std::vector<Value*> initial;
   if (shape.continues)
     initial = SumsSoFar(builder, types, shape, function->getArg(shape.prefetches ? 8 : 7), places(), align);
-  const std::vector<Value*> sums =
-      EmitTileSums(emit, builder, row_pointers, a_depth_stride, shape.left_storage, function->getArg(3),
-                   function->getArg(4), shape.columns, shape.lanes, shape.format, ahead, initial);
+  const std::vector<Value*> sums = EmitTileSums(emit, builder, shape, row_pointers, a_depth_stride,
+                                                {function->getArg(3)}, function->getArg(4), ahead, initial);
   const std::vector<Value*> results = places();
   for (size_t i = 0; i < sums.size(); ++i) builder.CreateAlignedStore(sums[i], results[i], align);
   builder.CreateRetVoid();
@@ -105,18 +104,21 @@ constexpr int kLineBytes = 64;
 
 }  // namespace
 
-std::vector<Value*> EmitTileSums(EmitModule& emit, llvm::IRBuilder<>& builder, const std::vector<Value*>& a_rows,
-                                 Value* a_depth_stride, Storage a_storage, Value* panel, Value* depth, int columns,
-                                 int lanes, PanelFormat format, Value* ahead, std::vector<Value*> initial) {
+std::vector<Value*> EmitTileSums(EmitModule& emit, llvm::IRBuilder<>& builder, const TileShape& shape,
+                                 const std::vector<Value*>& a_rows, Value* a_depth_stride,
+                                 const std::vector<Value*>& panels, Value* depth, Value* ahead,
+                                 std::vector<Value*> initial) {
   const EmitTypes& types = emit.types;
-  const int rows = static_cast<int>(a_rows.size());
+  const int rows = static_cast<int>(a_rows.size()), columns = shape.columns, lanes = shape.lanes;
+  const PanelFormat& format = shape.format;
   LaneBuilder lane_builder(builder, emit.Shape(lanes)), scalar_builder(builder, emit.Shape(1));
-  llvm::Type* a_element = types.Stored(a_storage);
+  llvm::Type* a_element = types.Stored(shape.left_storage);
   llvm::Type* weight = types.Stored(format.storage);
   auto add_term = [&](Value* k, const std::vector<Value*>& sums) {
     Value* a_offset = builder.CreateMul(k, a_depth_stride);
     Value* row_offset = builder.CreateMul(k, types.Word(int64_t{columns} * lanes));
-    Value* panel_row = builder.CreateGEP(weight, panel, row_offset);
+    std::vector<Value*> panel_rows;
+    for (Value* panel : panels) panel_rows.push_back(builder.CreateGEP(weight, panel, row_offset));
     // One line a term: more would wait for each other, and the loads of this tile for them.
     if (ahead != nullptr) {
       Value* line = builder.CreateMul(k, types.Word(kLineBytes));
@@ -124,42 +126,48 @@ std::vector<Value*> EmitTileSums(EmitModule& emit, llvm::IRBuilder<>& builder, c
     }
     auto load_a = [&](int r) {
       Value* address = builder.CreateGEP(a_element, a_rows[r], a_offset);
-      return lane_builder.Splat(EmitVectorLoad(scalar_builder, address, types.Word(1), Size{}, 0, a_storage));
+      return lane_builder.Splat(EmitVectorLoad(scalar_builder, address, types.Word(1), Size{}, 0, shape.left_storage));
     };
-    std::map<int, Value*> pairs;
-    auto load_vector = [&](llvm::Type* element, int c) -> Value* {
-      Value* address = builder.CreateConstInBoundsGEP1_64(weight, panel_row, int64_t{c} * lanes);
+    std::map<std::pair<size_t, int>, Value*> pairs;
+    auto load_vector = [&](llvm::Type* element, size_t panel, int c) -> Value* {
+      Value* address = builder.CreateConstInBoundsGEP1_64(weight, panel_rows[panel], int64_t{c} * lanes);
       llvm::Align align((weight->getScalarSizeInBits() / 8) * static_cast<uint64_t>(lanes & -lanes));
       llvm::Type* vector = lanes == 1 ? element : llvm::FixedVectorType::get(element, static_cast<unsigned>(lanes));
       return builder.CreateAlignedLoad(vector, address, align);
     };
-    auto load_panel = [&](int c) {
-      if (!format.IsPaired(c, columns)) return Widen(lane_builder, load_vector(weight, c), format.storage);
-      Value*& pair = pairs[c / 2];
-      if (pair == nullptr) pair = load_vector(builder.getInt32Ty(), c & ~1);
+    auto load_panel = [&](size_t panel, int c) {
+      if (!format.IsPaired(c, columns)) return Widen(lane_builder, load_vector(weight, panel, c), format.storage);
+      Value*& pair = pairs[{panel, c / 2}];
+      if (pair == nullptr) pair = load_vector(builder.getInt32Ty(), panel, c & ~1);
       return WidenOfPair(lane_builder, pair, c % 2 != 0);
     };
     std::vector<Value*> next(sums.size());
-    auto multiply = [&](int r, int c, Lane x, Lane y) {
-      next[r * columns + c] = lane_builder.FusedMultiplyAdd(x, y, lane_builder.Wrap(sums[r * columns + c])).value;
-    };
     std::vector<Lane> held;
     if (rows <= columns) {
       for (int r = 0; r < rows; ++r) held.push_back(load_a(r));
-      for (int c = 0; c < columns; ++c) {
-        Lane streamed = load_panel(c);
-        for (int r = 0; r < rows; ++r) multiply(r, c, held[r], streamed);
+    }
+    for (size_t panel = 0; panel < panels.size(); ++panel) {
+      auto multiply = [&](int r, int c, Lane x, Lane y) {
+        const size_t place = (panel * static_cast<size_t>(rows) + static_cast<size_t>(r)) * columns + c;
+        next[place] = lane_builder.FusedMultiplyAdd(x, y, lane_builder.Wrap(sums[place])).value;
+      };
+      if (rows <= columns) {
+        for (int c = 0; c < columns; ++c) {
+          Lane streamed = load_panel(panel, c);
+          for (int r = 0; r < rows; ++r) multiply(r, c, held[r], streamed);
+        }
+        continue;
       }
-    } else {
-      for (int c = 0; c < columns; ++c) held.push_back(load_panel(c));
+      std::vector<Lane> weights;
+      for (int c = 0; c < columns; ++c) weights.push_back(load_panel(panel, c));
       for (int r = 0; r < rows; ++r) {
         Lane streamed = load_a(r);
-        for (int c = 0; c < columns; ++c) multiply(r, c, streamed, held[c]);
+        for (int c = 0; c < columns; ++c) multiply(r, c, streamed, weights[c]);
       }
     }
     return next;
   };
-  if (initial.empty()) initial.assign(static_cast<size_t>(rows) * columns, lane_builder.Constant(0).value);
+  if (initial.empty()) initial.assign(panels.size() * rows * columns, lane_builder.Constant(0).value);
   return EmitCarriedLoop(builder, depth, initial, add_term, /*runs=*/true);
 }
 
