@@ -102,6 +102,16 @@ TEST(CommandGolden, PrintsWhatTheFilesSay) {
   }
 }
 
+TEST_F(Command, TunesWhatItMeasuresAndTrains) {
+  const Outcome bench = Recurve("bench frontend/library/gru.cell gru -D I=8 -D H=16 -D T=5 -D B=3 --tune --repeat=1");
+  EXPECT_EQ(bench.exit_code, 0) << bench.output;
+  EXPECT_NE(bench.output.find("tried, beside the best before it:\n  register tiles of up to 2 vectors"),
+            std::string::npos)
+      << bench.output;
+  const Outcome trained = Recurve(Train("--epochs=1 --tune"));
+  EXPECT_EQ(trained.exit_code, 0) << trained.output;
+}
+
 TEST(CommandHelp, EveryVerbHasExamples) {
   for (const std::string verb : {"check", "show", "gradcheck", "info", "compile", "train", "sample", "forecast",
                                  "decode", "flow", "import", "export"}) {
