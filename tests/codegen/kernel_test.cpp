@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdlib>
+#include <ostream>
 #include <thread>
 
 #include "compiler/compile.h"
@@ -73,6 +74,11 @@ struct Sizes {
   int64_t inputs, units;
   size_t steps, batch;
 };
+
+// The name of a test.
+void PrintTo(const Sizes& sizes, std::ostream* out) {
+  *out << fmt::format("{}_{}_{}_{}", sizes.inputs, sizes.units, sizes.steps, sizes.batch);
+}
 
 // Results of a session with these sizes for a team of `threads`, or none.
 std::map<std::string, std::vector<double>> ResultsWithTeam(const Program& program, const Sizes& sizes, size_t threads) {
