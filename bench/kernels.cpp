@@ -86,7 +86,8 @@ std::expected<void, Error> Kernels::Resize() {
 }
 
 std::expected<void, Error> Kernels::Run(Pass pass, int threads) {
-  frame().UseTeam(threads > 1 ? team_ : nullptr);
+  if (threads != threads_) frame().UseTeam(threads > 1 ? team_ : nullptr);
+  threads_ = threads;
   switch (pass) {
     case Pass::kForward: return session_->Forward();
     case Pass::kBackward: return session_->Backward();

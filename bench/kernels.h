@@ -55,6 +55,7 @@ class Kernels {
 
   Point point_;
   std::shared_ptr<Team> team_;
+  int threads_ = 1;  // that the frame uses
   std::shared_ptr<Parameters> parameters_;
   std::optional<Session> session_;
   std::optional<Stream> stream_;

@@ -17,9 +17,9 @@ namespace {
 // Cycles that a barrier costs with the first lines behind it, and a vector that one core wrote and another reads or
 // overwrites: measured on two cores of a Zen 5 that a hypervisor keeps apart. Neighbours meet in 400 cycles, but nobody
 // knows for how long they are. What was written long ago comes like other memory.
-constexpr int64_t kBarrierCycles = 2500, kVectorCycles = 30, kOldVectorCycles = 8;
+constexpr int64_t kBarrierCycles = 2500, kVectorCycles = 30, kOldVectorCycles = 12;
 // Cycles to bring a team together for an entry and to see it off, while its members still spin.
-constexpr int64_t kStartCycles = 6000;
+constexpr int64_t kStartCycles = 12000;
 // Members that read all weights of a step want this many rows when the weights come from beyond the second-level cache.
 constexpr int64_t kRowsBeyondCache = 24;
 

@@ -37,9 +37,10 @@ Frame::Frame(std::shared_ptr<Parameters> parameters, std::span<const std::string
   for (const std::string_view name : entries) {
     const recurve_entry* entry = program().FindEntry(name);
     if (entry == nullptr) continue;
-    Call call{.entry = entry};
+    Call call{.entry = entry, .name = name};
     call.values.resize(static_cast<size_t>(entry->slot_count));
     for (const recurve_slot& slot : std::span(entry->slots, static_cast<size_t>(entry->slot_count))) {
+      if (slot.is_index && slot.kind == RECURVE_SLOT_INPUT) call.indices.push_back(call.tensors.size());
       call.tensors.push_back(-1);
       if (!IsTensor(slot) || IsParameterKind(slot.kind)) continue;
       int index = IndexOf(slot.name);
@@ -293,9 +294,8 @@ std::expected<void, Error> Frame::Prepare(Call& call) {
 }
 
 std::expected<void, Error> Frame::CheckIndices(const Call& call) const {
-  for (size_t i = 0; i < call.values.size(); ++i) {
+  for (const size_t i : call.indices) {
     const recurve_slot& slot = call.entry->slots[i];
-    if (!slot.is_index || slot.kind != RECURVE_SLOT_INPUT) continue;
     const auto* data = reinterpret_cast<const int32_t*>(call.values[i]);
     const size_t count = *ElementCount(slot, extents_);
     // One comparison covers both ends: a negative index is a large unsigned one. The loop has no exit and vectorizes.
@@ -311,7 +311,7 @@ std::expected<void, Error> Frame::CheckIndices(const Call& call) const {
 }
 
 std::expected<void, Error> Frame::Run(std::string_view entry) {
-  const auto found = std::ranges::find_if(calls_, [&](const Call& call) { return entry == call.entry->name; });
+  const auto found = std::ranges::find_if(calls_, [&](const Call& call) { return entry == call.name; });
   if (found == calls_.end()) return Fail(fmt::format("program `{}` has no entry `{}`", program().name(), entry));
   if (auto packed = parameters_->Pack(threads_); !packed) return packed;
   if (!found->is_ready) {

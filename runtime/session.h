@@ -112,6 +112,8 @@ class Frame {
   };
   struct Call {
     const recurve_entry* entry = nullptr;
+    std::string_view name;          // the entry's
+    std::vector<size_t> indices;    // slots of integers that are checked before a run
     std::vector<int> tensors;       // per slot: which tensor, or -1
     std::vector<uintptr_t> values;  // per slot: what the entry reads
     bool is_ready = false;          // values are up to date
