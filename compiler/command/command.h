@@ -57,8 +57,8 @@ void AddPrecision(CLI::App& verb, Precision& precision);
 void AddStorage(CLI::App& verb, Storage& store);
 void AddMath(CLI::App& verb, MathAccuracy& math);
 void AddTarget(CLI::App& verb, TargetSpec& target);
-// Bytes, with a unit if one likes: 64MB, 1GiB.
 void AddTune(CLI::App& verb, bool& tune);
+// Bytes, with a unit if one likes: 64MB, 1GiB.
 void AddMemory(CLI::App& verb, int64_t& bytes);
 
 // A check that a value is one of these words, which help then lists in place of a type.
