@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 #include <set>
+#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -113,15 +114,22 @@ std::expected<std::vector<std::string>, Error> CompileParts(const Plan& plan, co
     EmitFunctions(plan, groups[i], module);
     made[i] = ConsumeIntoObjectForHere(module, target, names);
   };
+  const auto make_part = [&](size_t i) {
+    Part part(plan.name, target);
+    make(i, *part.module);
+  };
   {
     std::vector<std::jthread> threads;
+    std::vector<size_t> left;
     for (size_t i = 1; i < groups.size(); ++i) {
-      threads.emplace_back([&, i] {
-        Part part(plan.name, target);
-        make(i, *part.module);
-      });
+      try {  // the standard library reports a refused thread by throwing; it ends here
+        threads.emplace_back(make_part, i);
+      } catch (const std::system_error&) {
+        left.push_back(i);
+      }
     }
     make(0, *first.module);
+    std::ranges::for_each(left, make_part);
   }
   std::vector<std::string> objects;
   for (std::expected<std::string, Error>& object : made) {
