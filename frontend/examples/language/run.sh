@@ -4,7 +4,7 @@
 #
 # The words are those of Debian's word lists; where they are not installed their packages are unpacked into FOLDER.
 set -euo pipefail
-recurve=$(realpath "$1") epochs=${3:-12} seeds=${4:-"1 2"}
+recurve=$(realpath "$1") epochs=${3:-12} seeds=${4:-"1 2 3 4"}
 here=$(realpath "$(dirname "${BASH_SOURCE[0]}")")
 mkdir -p "$2"
 cd "$2"
