@@ -1,7 +1,7 @@
-"""prepare.py DICTIONARIES FOLDER: words of Debian's word lists and their languages, as training.tsv and test.tsv.
+"""prepare.py DICTIONARIES FOLDER: words of Debian's word lists and their languages, as training.tsv, test.tsv and more.tsv.
 
 Words are in lower case, of three letters or more and of one language only; as many of each language. A tenth of them,
-chosen by a hash of the word, is the test. Also prints how often a naive Bayes classifier over character n-grams is right
+chosen by a hash of the word, is the test; more.tsv has words that are in neither. Also prints how often a naive Bayes classifier over character n-grams is right
 about it (McCallum & Nigam 1998), with the longest n-gram and the smoothing that are best on a part of the training words.
 """
 
@@ -16,6 +16,7 @@ LISTS = {
     "italian": "Italian", "dutch": "Dutch", "swedish": "Swedish",
 }
 WORDS_EACH = 40000
+MORE_EACH = 10000
 
 
 def number(word):
@@ -60,14 +61,15 @@ def main():
     folder, out = sys.argv[1:]
     lists = {language: read(os.path.join(folder, name)) for name, language in LISTS.items()}
     times = collections.Counter(word for words in lists.values() for word in words)
-    pairs = []
+    pairs, more = [], []
     for language, words in lists.items():
         own = sorted((word for word in words if times[word] == 1), key=number)
         pairs += [(word, language) for word in own[:WORDS_EACH]]
+        more += [(word, language) for word in own[WORDS_EACH:WORDS_EACH + MORE_EACH]]
     pairs.sort(key=lambda pair: number(pair[0] + " order"))
     test = [pair for pair in pairs if number(pair[0] + " test") % 10 == 0]
     training = [pair for pair in pairs if number(pair[0] + " test") % 10 != 0]
-    for name, part in (("training", training), ("test", test)):
+    for name, part in (("training", training), ("test", test), ("more", more)):
         with open(os.path.join(out, f"{name}.tsv"), "w", encoding="utf-8") as file:
             file.writelines(f"{word}\t{language}\n" for word, language in part)
     print(f"{len(training)} words to train on, {len(test)} to test, {len(LISTS)} languages")
@@ -75,8 +77,9 @@ def main():
     cut = len(training) * 9 // 10
     best = max((NaiveBayes(training[:cut], longest).accuracy(training[cut:], smoothing), longest, smoothing)
                for longest in (4, 5, 6, 7) for smoothing in (0.001, 0.01, 0.1))
-    accuracy = NaiveBayes(training, best[1]).accuracy(test, best[2])
-    print(f"naive Bayes, n-grams up to {best[1]}, smoothing {best[2]}: {100 * accuracy:.2f} % right")
+    bayes = NaiveBayes(training, best[1])
+    accuracy, of_more = (100 * bayes.accuracy(part, best[2]) for part in (test, more))
+    print(f"naive Bayes, n-grams up to {best[1]}, smoothing {best[2]}: {accuracy:.2f} % right, of more {of_more:.2f} %")
 
 
 if __name__ == "__main__":

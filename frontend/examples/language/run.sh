@@ -32,5 +32,6 @@ for seed in "${all[@]}"; do
   "$recurve" decode "$here/language.cell" language --weights="seed$seed.safetensors" --data=test.tsv
 done
 "$recurve" decode "$here/language.cell" language --weights="$weights" --data=test.tsv
+"$recurve" decode "$here/language.cell" language --weights="$weights" --data=more.tsv
 "$recurve" decode "$here/language.cell" language --weights="$weights" --best=3 --text=wanderlust --text=fjord \
   --text=ristorante
