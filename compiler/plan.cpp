@@ -6,7 +6,9 @@
 
 #include <algorithm>
 #include <set>
+#include <span>
 
+#include "compiler/graph_util.h"
 #include "compiler/plan_access.h"
 #include "compiler/plan_block.h"
 #include "compiler/plan_rows.h"
@@ -23,6 +25,9 @@ bool IsTape(const std::string& output) {
   return output.starts_with("tape") && output.size() > 4 &&
          output.find_first_not_of("0123456789", 4) == std::string::npos;
 }
+
+// The N of tapeN.
+int TapeNumber(const std::string& name) { return std::stoi(name.substr(4)); }
 
 recurve_slot_kind SlotKindOf(ir::Role role) {
   switch (role) {
@@ -97,8 +102,10 @@ class EntryPlanner {
       Buffer buffer{.name = input.name, .is_index = type.element == ir::Element::kIndex, .size = SizeOf(type.shape)};
       recurve_slot_kind kind = SlotKindOf(input.role);
       if (kind == RECURVE_SLOT_TAPE) {
-        buffer = plan_.tape[std::stoi(input.name.substr(4))];
-      } else if (kind == RECURVE_SLOT_PACKED) {
+        inputs_.push_back(ViewOfTape(plan_.tape_values.at(TapeNumber(input.name)), type.shape));
+        continue;
+      }
+      if (kind == RECURVE_SLOT_PACKED) {
         buffer.place = Place::kPacked;
       } else {
         buffer.place = Place::kSlot;
@@ -117,6 +124,15 @@ class EntryPlanner {
     }
   }
 
+  View ViewOfTape(const TapeValue& value, const ir::Shape& shape) {
+    const auto known = std::ranges::find(entry_.buffers, value.region, &Buffer::tape_region);
+    const bool is_new = known == entry_.buffers.end();
+    const int buffer =
+        is_new ? context_.AddBuffer(plan_.tape[value.region]) : static_cast<int>(known - entry_.buffers.begin());
+    const View view = DenseView(buffer, shape);
+    return value.shift == 0 ? view : ShiftFirst(view, value.shift);
+  }
+
   // The input that a streaming step overwrites with this output: `h0` for `hT`.
   int StateOverwrittenBy(const std::string& output) const {
     if (!OverwritesStates(entry_.name) || !output.ends_with('T')) return -1;
@@ -128,28 +144,69 @@ class EntryPlanner {
     return -1;
   }
 
+  // Of an output of `forward` that stacks the carry of a scan before each step, the one that stacks the same carry
+  // after it; or -1. In 16 bits they have regions of their own: a carry keeps its digits elsewhere then (plan_scan.h).
+  int StackedAfter(int before) const {
+    const std::vector<ir::Output>& outputs = graph_.outputs();
+    const ir::Node& node = graph_[outputs[before].node];
+    if (entry_.name != "forward" || !IsTape(outputs[before].name) || plan_.store != Storage::kSame) return -1;
+    if (node.op != ir::Op::kScanResult || node.type.shape.front().is_constant()) return -1;
+    const auto& scan = graph_[node.args[0]].As<ir::ScanAttr>();
+    const std::vector<ir::Output>& results = scan.body->outputs();
+    auto stacked_in = [&](const ir::Output& output) {
+      const ir::Node& result = graph_[output.node];
+      if (!IsTape(output.name) || result.op != ir::Op::kScanResult || result.args != node.args) return kAbsent;
+      const int index = result.As<ir::ResultAttr>().index;
+      return index < scan.carries ? kAbsent : results[index].node;
+    };
+    const std::span carries(scan.body->inputs().data(), static_cast<size_t>(scan.carries));
+    const auto carry = std::ranges::find(carries, stacked_in(outputs[before]));
+    if (carry == carries.end()) return -1;
+    const ir::NodeId next = results[carry - carries.begin()].node;
+    // A carry that becomes another one would be two steps away in the end.
+    if (std::ranges::find(carries, next) != carries.end()) return -1;
+    const auto after = std::ranges::find(outputs, next, stacked_in);
+    return after == outputs.end() ? -1 : static_cast<int>(after - outputs.begin());
+  }
+
   void AddOutputs() {
-    for (const ir::Output& output : graph_.outputs()) {
-      const ir::Shape& shape = graph_.type(output.node).shape;
-      Buffer buffer{.name = output.name, .size = SizeOf(shape)};
-      int state = StateOverwrittenBy(output.name);
-      if (entry_.name == "forward" && IsTape(output.name)) {
-        buffer.place = Place::kTape;
-        buffer.guard = GuardOf(shape);
-        buffer.storage = plan_.store;
-        buffer.tape_region = static_cast<int>(plan_.tape.size());
-        plan_.tape.push_back(buffer);
-      } else if (entry_.name == "pack") {
-        buffer.place = Place::kPacked;
-      } else if (state >= 0) {
-        written_over_.emplace_back(state, static_cast<int>(entry_.buffers.size()));
-      } else {
-        buffer.place = Place::kSlot;
-        buffer.spare_if_null = true;
-        buffer.slot = AddSlot({.name = output.name, .kind = RECURVE_SLOT_OUTPUT, .shape = shape});
-      }
-      destinations_.push_back({DenseView(context_.AddBuffer(buffer), shape)});
+    const int count = static_cast<int>(graph_.outputs().size());
+    destinations_.resize(count);
+    for (int i = 0; i < count; ++i) {
+      if (StackedAfter(i) < 0) destinations_[i].push_back(DestinationOf(graph_.outputs()[i]));
     }
+    for (int i = 0; i < count; ++i) {
+      const int after = StackedAfter(i);
+      if (after < 0) continue;
+      const ir::Node& result = graph_[graph_.outputs()[i].node];
+      const int64_t shift = graph_[result.args[0]].As<ir::ScanAttr>().reverse ? 1 : -1;
+      const View& view = destinations_[after].front();
+      destinations_[i].push_back(ShiftFirst(view, shift));
+      plan_.tape_values[TapeNumber(graph_.outputs()[i].name)] = {entry_.buffers[view.buffer].tape_region, shift};
+    }
+  }
+
+  View DestinationOf(const ir::Output& output) {
+    const ir::Shape& shape = graph_.type(output.node).shape;
+    Buffer buffer{.name = output.name, .size = SizeOf(shape)};
+    int state = StateOverwrittenBy(output.name);
+    if (entry_.name == "forward" && IsTape(output.name)) {
+      buffer.place = Place::kTape;
+      buffer.guard = GuardOf(shape);
+      buffer.storage = plan_.store;
+      buffer.tape_region = static_cast<int>(plan_.tape.size());
+      plan_.tape_values[TapeNumber(output.name)] = {buffer.tape_region};
+      plan_.tape.push_back(buffer);
+    } else if (entry_.name == "pack") {
+      buffer.place = Place::kPacked;
+    } else if (state >= 0) {
+      written_over_.emplace_back(state, static_cast<int>(entry_.buffers.size()));
+    } else {
+      buffer.place = Place::kSlot;
+      buffer.spare_if_null = true;
+      buffer.slot = AddSlot({.name = output.name, .kind = RECURVE_SLOT_OUTPUT, .shape = shape});
+    }
+    return DenseView(context_.AddBuffer(buffer), shape);
   }
 
   // A state of which no unit is read but where its own next value is computed needs no other place for that: every

@@ -23,6 +23,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <variant>
@@ -362,6 +363,13 @@ struct Constant {
   std::string bytes;  // as the target has them in memory
 };
 
+// Where value N of the tape is: in a region of its own; or, if it is the carry before a step of what another region
+// holds after it, in that one, `shift` steps on.
+struct TapeValue {
+  int region = 0;  // index into Plan::tape
+  int64_t shift = 0;
+};
+
 struct Plan {
   std::string name;
   Precision precision = Precision::kF32;
@@ -372,9 +380,10 @@ struct Plan {
   std::vector<std::string> axes;
   std::vector<Panels> panels;
   int64_t packed_bytes = 0;
-  std::vector<Buffer> tape;      // regions in order
-  std::vector<Chunks> segments;  // of each time axis, whose names sizes on the tape mention (plan_segment.h)
-  std::string refused;           // why backward can't run in segments, if it should: the plan is then of no use
+  std::vector<Buffer> tape;              // regions in order
+  std::map<int, TapeValue> tape_values;  // by number
+  std::vector<Chunks> segments;          // of each time axis, whose names sizes on the tape mention (plan_segment.h)
+  std::string refused;                   // why backward can't run in segments, if it should: the plan is then of no use
   std::vector<EntryPlan> entries;
   std::vector<Constant> constants;
   int packed_constant = -1;  // the packed weights, if they are one

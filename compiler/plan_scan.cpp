@@ -41,6 +41,10 @@ void ScanPlan::PlaceCarries(EntryContext& context) {
       slots.insert(slots.begin(), 2);
       carry.slots.view = context.AddWorkspace(body[before].label, slots);
     }
+    for (Stack& stack : stacks_) {
+      const bool is_before = body.outputs()[stack.output].node == before;
+      stack.is_carry |= is_before && IndexFirst(stack.view, {.loop = loop_}) == SlotOfLoop(carry.slots, 0);
+    }
     carries_.push_back(std::move(carry));
   }
 }

@@ -2,7 +2,8 @@
 //
 // A carry is read from one slot and written to the next. When a stacked value is the carry before or after the step,
 // the slots are that stack itself, shifted by one step where it is the one before (the guard around a stack holds the
-// slot that sticks out): the tape then costs no copy. Any other carry alternates between two slots.
+// slot that sticks out): the tape then costs no copy, and where it wants both, they are one region (TapeValue). Any
+// other carry alternates between two slots.
 //
 // A stack in 16 bits is never read by the scan, whose carries would lose their digits. One that keeps the carry before
 // the step is a copy of its slots: it gets every new value, a step later, beside the two that take turns.

@@ -105,9 +105,20 @@ std::optional<View> ReshapeOf(const View& view, const ir::Shape& shape) {
   return result;
 }
 
+View ShiftFirst(View view, int64_t shift) {
+  view.offset.push_back({.stride = view.axes.front().stride, .shift = shift});
+  return view;
+}
+
 View IndexFirst(View view, OffsetTerm index) {
   index.stride = view.axes.front().stride;
   view.axes.erase(view.axes.begin());
+  // Where the axis is a shifted one, the shifts add up.
+  auto is_shift = [&](const OffsetTerm& term) {
+    return term.stride == index.stride && term.loop < 0 && !term.ring && term.shift_axis.empty();
+  };
+  for (const OffsetTerm& term : view.offset) index.shift += is_shift(term) ? term.shift : 0;
+  std::erase_if(view.offset, is_shift);
   view.offset.push_back(std::move(index));
   return view;
 }

@@ -22,6 +22,8 @@ View BroadcastOf(const View& view, const ir::Shape& shape, const std::vector<int
 std::optional<View> ReshapeOf(const View& view, const ir::Shape& shape);
 // Whether the shapes differ only in axes of extent 1, so that any view can be reshaped.
 bool DifferInOnesOnly(const ir::Shape& a, const ir::Shape& b);
+// The view whose first index i is index i + shift of this one.
+View ShiftFirst(View view, int64_t shift);
 // One index of the first axis, which the view then lacks: `loop` (or the constant 0) plus `shift` plus the size of
 // `shift_axis`; a ring takes the index modulo 2.
 View IndexFirst(View view, OffsetTerm index);

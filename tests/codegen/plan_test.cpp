@@ -10,6 +10,7 @@
 #include "compiler/compile.h"
 #include "compiler/plan_tile.h"
 #include "frontend/frontend.h"
+#include "tests/support/graph_of.h"
 
 namespace recurve {
 namespace {
@@ -20,17 +21,20 @@ constexpr TargetFacts kAvx512{
     .vector_bytes = 64, .vector_registers = 32, .vectors_of_f64 = true, .fused_multiply_add = true};
 
 // The plan of one entry of a library cell.
-Plan PlanOf(const std::string& cell, const std::string& entry, const TargetFacts& machine) {
-  std::string source =
-      fmt::format("model m(I, H) {{\n  input x: [I] over T\n  y = scan {}(H=H) over x\n  output y\n}}\n", cell);
-  frontend::LoadResult loaded = frontend::Load("m", source);
-  EXPECT_TRUE(loaded.program) << loaded.messages;
-  ir::Graph graph = *frontend::Build(*loaded.program, "m", {{"I", 64}, {"H", 128}}).graph;
+Plan PlanOf(const ir::Graph& graph, const std::string& entry, const TargetFacts& machine) {
   Programs programs = Lower(graph, {});
   std::vector<EntryGraph> entries{{"forward", programs.forward}};
   if (entry == "backward") entries.push_back({"backward", programs.backward});
   entries.push_back({"pack", programs.pack});
   return MakePlan("m", std::move(entries), Precision::kF32, machine);
+}
+
+Plan PlanOf(const std::string& cell, const std::string& entry, const TargetFacts& machine) {
+  std::string source =
+      fmt::format("model m(I, H) {{\n  input x: [I] over T\n  y = scan {}(H=H) over x\n  output y\n}}\n", cell);
+  frontend::LoadResult loaded = frontend::Load("m", source);
+  EXPECT_TRUE(loaded.program) << loaded.messages;
+  return PlanOf(*frontend::Build(*loaded.program, "m", {{"I", 64}, {"H", 128}}).graph, entry, machine);
 }
 
 const EntryPlan& Entry(const Plan& plan, const std::string& name) {
@@ -176,6 +180,21 @@ TEST(Plan, StackedCarryIsNotCopied) {
           << entry.buffers[store.view.buffer].name;
     }
   }
+}
+
+TEST(Plan, StatesBeforeAndAfterAStepAreOneRegion) {
+  // The gradient of U wants the state before each step, that of tanh the one after it.
+  Plan plan = PlanOf("elman", "forward", kAvx2);
+  EXPECT_EQ(plan.tape.size(), 1U);
+  ASSERT_EQ(plan.tape_values.size(), 2U);
+  for (const Kernel& kernel : StepKernels(Entry(plan, "forward")))
+    EXPECT_EQ(kernel.stores.size(), 2U);  // and the output
+  // Both states are what the other was; regions that stood for each other would be nowhere.
+  plan = PlanOf(GraphOf("cell swap(I, H) {\n  input x: [H]\n  state a: [H], b: [H]\n  a' = tanh(b) * a\n  b' = a\n"
+                        "  output a * b * x\n}\n",
+                        "swap", {{"I", 1}, {"H", 4}}),
+                "forward", kAvx2);
+  EXPECT_GE(plan.tape.size(), 2U);
 }
 
 TEST(Tiling, FillsTheRegisters) {
