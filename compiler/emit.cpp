@@ -97,6 +97,13 @@ class EntryEmitter {
     FillFrame();
     builder_.CreateBr(body);
     builder_.SetInsertPoint(body);
+    if (entry_.turn_buffer >= 0) {
+      // The caller's memory may hold anything at first: either order will do.
+      Value* place = words_.at(layout_.Buffer(entry_.turn_buffer));
+      Value* turn = builder_.CreateLoad(emit_.types.index, place);
+      builder_.CreateStore(builder_.CreateAdd(turn, builder_.getInt32(1)), place);
+      turn_ = turn;
+    }
     EmitStatements(entry_.statements);
     builder_.CreateRetVoid();
   }
@@ -352,7 +359,7 @@ class EntryEmitter {
 
   void EmitCall(int number) {
     const Kernel& kernel = entry_.kernels[number];
-    if (is_one_row_) return KernelEmitter(emit_, layout_, kernel, builder_, words_).EmitInto(builder_);
+    if (is_one_row_) return KernelEmitter(emit_, layout_, kernel, builder_, words_, turn_).EmitInto(builder_);
     std::vector<int> loops;
     std::vector<Value*> arguments{frame_};
     for (const auto& [loop, index] : loops_) {
@@ -560,6 +567,7 @@ class EntryEmitter {
   llvm::Function* function_ = nullptr;
   llvm::Function* useful_members_ = nullptr;
   Value* frame_ = nullptr;
+  Value* turn_ = nullptr;    // of one row: counts the calls, if somebody wants to know
   bool is_one_row_ = false;  // of the function that is being written: the frame's words are `words_`
   std::map<int, Value*> words_;
   std::vector<Value*> chunk_steps_;  // per chunk loop

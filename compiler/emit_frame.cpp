@@ -77,6 +77,7 @@ std::vector<Value*> EmitCarriedLoop(llvm::IRBuilder<>& builder, Value* count, co
   Value* one = llvm::ConstantInt::get(count->getType(), 1);
   if (auto* known = llvm::dyn_cast<llvm::ConstantInt>(count)) {
     if (known->isOne()) return body(zero, initial);
+    if (known->isZero()) return initial;
     runs |= known->getSExtValue() > 0;
   }
   llvm::Function* function = builder.GetInsertBlock()->getParent();

@@ -92,16 +92,16 @@ KernelEmitter::KernelEmitter(EmitModule& emit, const FrameLayout& layout, const 
   builder_.SetInsertPoint(body);
   std::map<int, Value*> indices;
   for (size_t i = 0; i < loops.size(); ++i) {
-    innermost_loop_ = function_->getArg(static_cast<unsigned>(i) + 1);
-    indices[loops[i]] = innermost_loop_;
+    turn_ = function_->getArg(static_cast<unsigned>(i) + 1);
+    indices[loops[i]] = turn_;
   }
   if (kernel.kind == KernelKind::kRecurrence) indices[kernel.recurrence.loop] = Word(0);  // `At` adds the step
   frame_.emplace(emit.types, layout, function_->getArg(0), known, std::move(indices), entry_end);
 }
 
 KernelEmitter::KernelEmitter(EmitModule& emit, const FrameLayout& layout, const Kernel& kernel,
-                             const llvm::IRBuilder<>& builder, const std::map<int, Value*>& words)
-    : emit_(emit), kernel_(kernel), builder_(builder.GetInsertBlock()) {
+                             const llvm::IRBuilder<>& builder, const std::map<int, Value*>& words, Value* turn)
+    : emit_(emit), kernel_(kernel), builder_(builder.GetInsertBlock()), turn_(turn) {
   function_ = builder.GetInsertBlock()->getParent();
   entry_ = &function_->getEntryBlock();
   frame_.emplace(emit.types, layout, nullptr, words, std::map<int, Value*>{}, entry_->getTerminator());

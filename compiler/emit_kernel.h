@@ -61,14 +61,21 @@ void EmitPrefetch(llvm::IRBuilder<>& builder, Value* address, Fetch fetch);
 // but LLVM takes them apart.
 inline int WidthOf(int valid) { return static_cast<int>(std::bit_ceil(static_cast<unsigned>(valid))); }
 
-// The loop of a register tile, at the builder's place: the sums [row][column] over k < depth, at least one, of
-//   a_rows[row][k * a_depth_stride] * panel[k][column]
-// and what they are `initial`ly, if that is not empty. Several panels of the shape are walked side by side, the sums of
-// one after those of the other. Term k fetches line k of `ahead`, if that is not null.
-std::vector<Value*> EmitTileSums(EmitModule& emit, llvm::IRBuilder<>& builder, const TileShape& shape,
-                                 const std::vector<Value*>& a_rows, Value* a_depth_stride,
-                                 const std::vector<Value*>& panels, Value* depth, Value* ahead = nullptr,
-                                 std::vector<Value*> initial = {});
+// What the loop of a register tile reads.
+struct TileOperands {
+  const TileShape& shape;
+  std::vector<Value*> rows;  // of the left side
+  Value* depth_stride;       // of the left side
+  std::vector<Value*> panels;
+  Value* ahead = nullptr;  // term k fetches its line k
+};
+
+// The loop of a register tile, at the builder's place: the sums [panel][row][column] over k < depth, at least
+// one (two where they are made in halves), of
+//   rows[row][k * depth_stride] * panels[panel][k][column]
+// and what they are `initial`ly, if that is not empty.
+std::vector<Value*> EmitTileSums(EmitModule& emit, llvm::IRBuilder<>& builder, const TileOperands& operands,
+                                 Value* depth, std::vector<Value*> initial = {});
 
 class KernelEmitter {
  public:
@@ -77,9 +84,9 @@ class KernelEmitter {
   KernelEmitter(EmitModule& emit, const FrameLayout& layout, const Kernel& kernel, const std::vector<int>& loops,
                 llvm::Function* function, const std::map<int, Value*>& known = {});
   // A piece of the function that the builder is in, whose first block has an end already; `words` are those of the
-  // frame. There must be no time loop around it.
+  // frame. There must be no time loop around it; `turn` counts its calls, or is null.
   KernelEmitter(EmitModule& emit, const FrameLayout& layout, const Kernel& kernel, const llvm::IRBuilder<>& builder,
-                const std::map<int, Value*>& words);
+                const std::map<int, Value*>& words, Value* turn);
 
   void Emit();
   // The piece; the builder goes on behind it.
@@ -107,6 +114,8 @@ class KernelEmitter {
     Value* panels;  // of the block
   };
   PanelOperands OperandsOf(const MapProduct& product, const Indices& outer, Value* row, Value* block);
+  // Whether the order of blocks changes from call to call. Steps of several rows have no count of their calls.
+  bool Alternates() const { return kernel_.alternates && turn_ != nullptr; }
   // Whether this call computes one row, and it is known.
   bool HasOneRow();
   void EmitMap();
@@ -191,7 +200,7 @@ class KernelEmitter {
   };
   std::optional<Terms> terms_;
   Value* time_ = nullptr;            // of a Recurrence: the step that addresses are for
-  Value* innermost_loop_ = nullptr;  // the index of the time loop around the call
+  Value* turn_ = nullptr;            // a number that is odd at every other call: the index of the time loop around it
 };
 
 }  // namespace recurve

@@ -73,7 +73,7 @@ void KernelEmitter::EmitProductRows(const std::vector<Value*>& scratch, Range ro
 
   // In every other step the blocks in reverse.
   Value* backwards = nullptr;
-  if (kernel_.alternates) backwards = builder_.CreateTrunc(innermost_loop_, builder_.getInt1Ty());
+  if (Alternates()) backwards = builder_.CreateTrunc(turn_, builder_.getInt1Ty());
   Value* last_block = builder_.CreateSub(builder_.CreateAdd(block_begin, block_end), Word(1));
 
   Indices outer;
@@ -227,9 +227,10 @@ void KernelEmitter::EmitBlocksOfOneRow(const Indices& outer, const Row& at, cons
       for (const PanelOperands& of_block : operands)
         places.push_back(builder_.CreateGEP(emit_.types.Stored(panels.format.storage), of_block.panels,
                                             Word(panels.depth * column * panels.lanes)));
-      const std::vector<Value*> of_chunk =
-          EmitTileSums(emit_, builder_, TilesOf(emit_.plan, frame_->layout().entry, kernel_, product, chunk),
-                       {operands[0].left}, operands[0].depth_stride, places, Word(panels.depth));
+      const TileShape shape = TilesOf(emit_.plan, frame_->layout().entry, kernel_, product, chunk);
+      const TileOperands tile{
+          .shape = shape, .rows = {operands[0].left}, .depth_stride = operands[0].depth_stride, .panels = places};
+      const std::vector<Value*> of_chunk = EmitTileSums(emit_, builder_, tile, Word(panels.depth));
       for (size_t b = 0; b < blocks.size(); ++b) {
         const auto first = of_chunk.begin() + static_cast<ptrdiff_t>(b) * chunk;
         sums[b].back().insert(sums[b].back().end(), first, first + chunk);
@@ -265,8 +266,8 @@ void KernelEmitter::EmitProductsOfOneRow(const Indices& outer) {
   Value* end = Minimum(own.end, Word(whole));
   Value* last = builder_.CreateSub(builder_.CreateAdd(own.begin, end), Word(1));
   auto in_order = [&](Value* block) -> Value* {
-    if (!kernel_.alternates) return block;
-    Value* backwards = builder_.CreateTrunc(innermost_loop_, builder_.getInt1Ty());
+    if (!Alternates()) return block;
+    Value* backwards = builder_.CreateTrunc(turn_, builder_.getInt1Ty());
     return builder_.CreateSelect(backwards, builder_.CreateSub(last, block), block);
   };
   auto groups = [&](Value* begin, Value* group_end, int count) {

@@ -77,8 +77,13 @@ llvm::Function* Tile(EmitModule& emit, int rows, TileShape shape) {
   std::vector<Value*> initial;
   if (shape.continues)
     initial = SumsSoFar(builder, types, shape, function->getArg(shape.prefetches ? 8 : 7), places(), align);
-  const std::vector<Value*> sums = EmitTileSums(emit, builder, shape, row_pointers, a_depth_stride,
-                                                {function->getArg(3)}, function->getArg(4), ahead, initial);
+  const std::vector<Value*> sums = EmitTileSums(emit, builder,
+                                                {.shape = shape,
+                                                 .rows = row_pointers,
+                                                 .depth_stride = a_depth_stride,
+                                                 .panels = {function->getArg(3)},
+                                                 .ahead = ahead},
+                                                function->getArg(4), initial);
   const std::vector<Value*> results = places();
   for (size_t i = 0; i < sums.size(); ++i) builder.CreateAlignedStore(sums[i], results[i], align);
   builder.CreateRetVoid();
@@ -102,73 +107,99 @@ std::vector<int> TileHeights(int tile_rows, const std::vector<int64_t>& counts) 
 
 constexpr int kLineBytes = 64;
 
-}  // namespace
-
-std::vector<Value*> EmitTileSums(EmitModule& emit, llvm::IRBuilder<>& builder, const TileShape& shape,
-                                 const std::vector<Value*>& a_rows, Value* a_depth_stride,
-                                 const std::vector<Value*>& panels, Value* depth, Value* ahead,
-                                 std::vector<Value*> initial) {
+// Adds term k to each of the sums.
+std::vector<Value*> EmitTerm(EmitModule& emit, llvm::IRBuilder<>& builder, const TileOperands& operands,
+                                    Value* k, const std::vector<Value*>& sums) {
   const EmitTypes& types = emit.types;
-  const int rows = static_cast<int>(a_rows.size()), columns = shape.columns, lanes = shape.lanes;
+  const TileShape& shape = operands.shape;
+  const int columns = shape.columns, lanes = shape.lanes;
+  const size_t rows = operands.rows.size();
   const PanelFormat& format = shape.format;
   LaneBuilder lane_builder(builder, emit.Shape(lanes)), scalar_builder(builder, emit.Shape(1));
   llvm::Type* a_element = types.Stored(shape.left_storage);
   llvm::Type* weight = types.Stored(format.storage);
-  auto add_term = [&](Value* k, const std::vector<Value*>& sums) {
-    Value* a_offset = builder.CreateMul(k, a_depth_stride);
-    Value* row_offset = builder.CreateMul(k, types.Word(int64_t{columns} * lanes));
-    std::vector<Value*> panel_rows;
-    for (Value* panel : panels) panel_rows.push_back(builder.CreateGEP(weight, panel, row_offset));
-    // One line a term: more would wait for each other, and the loads of this tile for them.
-    if (ahead != nullptr) {
-      Value* line = builder.CreateMul(k, types.Word(kLineBytes));
-      EmitPrefetch(builder, builder.CreateGEP(builder.getInt8Ty(), ahead, line), Fetch::kToRead);
-    }
-    auto load_a = [&](int r) {
-      Value* address = builder.CreateGEP(a_element, a_rows[r], a_offset);
-      return lane_builder.Splat(EmitVectorLoad(scalar_builder, address, types.Word(1), Size{}, 0, shape.left_storage));
+  Value* a_offset = builder.CreateMul(k, operands.depth_stride);
+  Value* row_offset = builder.CreateMul(k, types.Word(int64_t{columns} * lanes));
+  std::vector<Value*> panel_rows;
+  for (Value* panel : operands.panels) panel_rows.push_back(builder.CreateGEP(weight, panel, row_offset));
+  // One line a term: more would wait for each other, and the loads of this tile for them.
+  if (operands.ahead != nullptr) {
+    Value* line = builder.CreateMul(k, types.Word(kLineBytes));
+    EmitPrefetch(builder, builder.CreateGEP(builder.getInt8Ty(), operands.ahead, line), Fetch::kToRead);
+  }
+  auto load_a = [&](size_t r) {
+    Value* address = builder.CreateGEP(a_element, operands.rows[r], a_offset);
+    return lane_builder.Splat(EmitVectorLoad(scalar_builder, address, types.Word(1), Size{}, 0, shape.left_storage));
+  };
+  std::map<std::pair<size_t, int>, Value*> pairs;
+  auto load_vector = [&](llvm::Type* element, size_t panel, int c) -> Value* {
+    Value* address = builder.CreateConstInBoundsGEP1_64(weight, panel_rows[panel], int64_t{c} * lanes);
+    llvm::Align align((weight->getScalarSizeInBits() / 8) * static_cast<uint64_t>(lanes & -lanes));
+    llvm::Type* vector = lanes == 1 ? element : llvm::FixedVectorType::get(element, static_cast<unsigned>(lanes));
+    return builder.CreateAlignedLoad(vector, address, align);
+  };
+  auto load_panel = [&](size_t panel, int c) {
+    if (!format.IsPaired(c, columns)) return Widen(lane_builder, load_vector(weight, panel, c), format.storage);
+    Value*& pair = pairs[{panel, c / 2}];
+    if (pair == nullptr) pair = load_vector(builder.getInt32Ty(), panel, c & ~1);
+    return WidenOfPair(lane_builder, pair, c % 2 != 0);
+  };
+  std::vector<Value*> next(sums.size());
+  std::vector<Lane> held;
+  if (rows <= static_cast<size_t>(columns)) {
+    for (size_t r = 0; r < rows; ++r) held.push_back(load_a(r));
+  }
+  for (size_t panel = 0; panel < panel_rows.size(); ++panel) {
+    auto multiply = [&](size_t r, int c, Lane x, Lane y) {
+      const size_t place = (panel * rows + r) * columns + c;
+      next[place] = lane_builder.FusedMultiplyAdd(x, y, lane_builder.Wrap(sums[place])).value;
     };
-    std::map<std::pair<size_t, int>, Value*> pairs;
-    auto load_vector = [&](llvm::Type* element, size_t panel, int c) -> Value* {
-      Value* address = builder.CreateConstInBoundsGEP1_64(weight, panel_rows[panel], int64_t{c} * lanes);
-      llvm::Align align((weight->getScalarSizeInBits() / 8) * static_cast<uint64_t>(lanes & -lanes));
-      llvm::Type* vector = lanes == 1 ? element : llvm::FixedVectorType::get(element, static_cast<unsigned>(lanes));
-      return builder.CreateAlignedLoad(vector, address, align);
-    };
-    auto load_panel = [&](size_t panel, int c) {
-      if (!format.IsPaired(c, columns)) return Widen(lane_builder, load_vector(weight, panel, c), format.storage);
-      Value*& pair = pairs[{panel, c / 2}];
-      if (pair == nullptr) pair = load_vector(builder.getInt32Ty(), panel, c & ~1);
-      return WidenOfPair(lane_builder, pair, c % 2 != 0);
-    };
-    std::vector<Value*> next(sums.size());
-    std::vector<Lane> held;
-    if (rows <= columns) {
-      for (int r = 0; r < rows; ++r) held.push_back(load_a(r));
-    }
-    for (size_t panel = 0; panel < panels.size(); ++panel) {
-      auto multiply = [&](int r, int c, Lane x, Lane y) {
-        const size_t place = (panel * static_cast<size_t>(rows) + static_cast<size_t>(r)) * columns + c;
-        next[place] = lane_builder.FusedMultiplyAdd(x, y, lane_builder.Wrap(sums[place])).value;
-      };
-      if (rows <= columns) {
-        for (int c = 0; c < columns; ++c) {
-          Lane streamed = load_panel(panel, c);
-          for (int r = 0; r < rows; ++r) multiply(r, c, held[r], streamed);
-        }
-        continue;
+    if (rows <= static_cast<size_t>(columns)) {
+      for (int c = 0; c < columns; ++c) {
+        Lane streamed = load_panel(panel, c);
+        for (size_t r = 0; r < rows; ++r) multiply(r, c, held[r], streamed);
       }
-      std::vector<Lane> weights;
-      for (int c = 0; c < columns; ++c) weights.push_back(load_panel(panel, c));
-      for (int r = 0; r < rows; ++r) {
-        Lane streamed = load_a(r);
-        for (int c = 0; c < columns; ++c) multiply(r, c, streamed, weights[c]);
-      }
+      continue;
     }
+    std::vector<Lane> weights;
+    for (int c = 0; c < columns; ++c) weights.push_back(load_panel(panel, c));
+    for (size_t r = 0; r < rows; ++r) {
+      Lane streamed = load_a(r);
+      for (int c = 0; c < columns; ++c) multiply(r, c, streamed, weights[c]);
+    }
+  }
+  return next;
+}
+
+}  // namespace
+
+std::vector<Value*> EmitTileSums(EmitModule& emit, llvm::IRBuilder<>& builder, const TileOperands& operands,
+                                 Value* depth, std::vector<Value*> initial) {
+  auto add_term = [&](Value* k, const std::vector<Value*>& sums) { return EmitTerm(emit, builder, operands, k, sums); };
+  const size_t count = operands.panels.size() * operands.rows.size() * static_cast<size_t>(operands.shape.columns);
+  LaneBuilder lanes(builder, emit.Shape(operands.shape.lanes));
+  const std::vector<Value*> zeros(count, lanes.Constant(0).value);
+  if (initial.empty()) initial = zeros;
+  if (!operands.shape.halves) return EmitCarriedLoop(builder, depth, initial, add_term, /*runs=*/true);
+
+  // Of an odd number of terms the first half has one more.
+  Value* terms = builder.CreateLShr(depth, emit.types.Word(1));
+  Value* middle = builder.CreateSub(depth, terms);
+  const auto half = static_cast<ptrdiff_t>(count);
+  auto add_both = [&](Value* k, const std::vector<Value*>& sums) {
+    std::vector<Value*> next = add_term(k, {sums.begin(), sums.begin() + half});
+    const std::vector<Value*> others = add_term(builder.CreateAdd(k, middle), {sums.begin() + half, sums.end()});
+    next.insert(next.end(), others.begin(), others.end());
     return next;
   };
-  if (initial.empty()) initial.assign(panels.size() * rows * columns, lane_builder.Constant(0).value);
-  return EmitCarriedLoop(builder, depth, initial, add_term, /*runs=*/true);
+  std::vector<Value*> both = initial;
+  both.insert(both.end(), zeros.begin(), zeros.end());
+  both = EmitCarriedLoop(builder, terms, both, add_both, /*runs=*/true);
+  std::vector<Value*> first(both.begin(), both.begin() + half), second(both.begin() + half, both.end());
+  auto add_last = [&](Value*, const std::vector<Value*>& sums) { return add_term(terms, sums); };
+  first = EmitCarriedLoop(builder, builder.CreateSub(middle, terms), first, add_last, /*runs=*/false);
+  for (size_t i = 0; i < count; ++i) first[i] = builder.CreateFAdd(first[i], second[i]);
+  return first;
 }
 
 llvm::Function* TileRows(EmitModule& emit, const TileShape& shape, const std::vector<int64_t>& counts) {

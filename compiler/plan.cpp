@@ -379,6 +379,7 @@ Plan MakePlan(const std::string& name, std::vector<EntryGraph> entries, Precisio
   LayOutPacked(plan);
   for (EntryPlan& entry : plan.entries) {
     for (Kernel& kernel : entry.kernels) StreamWeights(plan, kernel);
+    AlternateWeights(plan, entry);
   }
   PlanTeam(plan);
   return plan;

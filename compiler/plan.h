@@ -354,6 +354,7 @@ struct EntryPlan {
   std::vector<Chunks> chunks;
   EntryTeam team;
   bool has_one_row_code = false;  // for a batch of one without a team also as one function, its sums in registers
+  int turn_buffer = -1;           // one index that counts the calls of this code, if the order of weights changes
   bool packs_panels = false;      // `pack`: writes every panel set after its statements
 };
 

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "compiler/plan.h"
+#include "compiler/plan_tile.h"
 #include "compiler/plan_team.h"
 
 namespace recurve {
@@ -140,8 +141,9 @@ class PlanPrinter {
         if (std::ranges::find(sources, group.source_name) == sources.end()) sources.push_back(group.source_name);
       }
       out_ += fmt::format(
-          "{}  product {} @ panels {} of {}: depth {}, {} column group{}, tiles of {} rows x {} vectors of {}\n",
-          indent, View(product.left), product.panels, fmt::join(sources, ", "), panels.depth, panels.groups.size(),
+          "{}  product {} @ panels {} of {}: depth {}{}, {} column group{}, tiles of {} rows x {} vectors of {}\n",
+          indent, View(product.left), product.panels, fmt::join(sources, ", "), panels.depth,
+          AreInHalves(plan_, panels) ? " in two halves" : "", panels.groups.size(),
           panels.groups.size() == 1 ? "" : "s that share a tile", kernel.tile_rows, fmt::join(panels.chunks, " + "),
           kernel.lanes);
     }

@@ -14,11 +14,12 @@ namespace {
 constexpr int64_t kScratchBytes = 8192;  // sums of a block: a quarter of the smallest first-level cache
 constexpr int kMostBlockRows = 64;
 
-int RegistersOf(int rows, int columns) { return rows * columns + std::min(rows, columns) + 1; }
+// `sums` of a row and a column.
+int RegistersOf(int rows, int columns, int sums) { return sums * rows * columns + std::min(rows, columns) + 1; }
 
-int MostRows(int columns, int registers) {
+int MostRows(int columns, int registers, int sums = 1) {
   int rows = 1;
-  while (rows < 14 && RegistersOf(rows + 1, columns) <= registers) ++rows;
+  while (rows < 14 && RegistersOf(rows + 1, columns, sums) <= registers) ++rows;
   return rows;
 }
 
@@ -51,6 +52,10 @@ int ChooseVectors(int64_t vectors_of_units, int most_groups, int widest) {
 constexpr int64_t kCachesOfWeights = 4;
 // Of the panels that are read, those that are fetched, and room for what else a kernel reads.
 constexpr int64_t kPiecesOfCache = 4;
+
+// Shorter sums take no time; longer ones are of so many units that blocks side by side hide their latency.
+constexpr int64_t kFewestTermsInHalves = 8, kMostTermsInHalves = 32;
+constexpr int kRegistersOfHalves = 32;  // with 16, a tile would have a single row left
 
 }  // namespace
 
@@ -107,6 +112,22 @@ void StreamWeights(const Plan& plan, Kernel& kernel) {
   kernel.depth = std::max<int64_t>(1, most / kCachesOfWeights / kPiecesOfCache / row_bytes);
 }
 
+void AlternateWeights(const Plan& plan, EntryPlan& entry) {
+  if (!entry.has_one_row_code || plan.machine.l1_bytes == 0) return;
+  for (Kernel& kernel : entry.kernels) {
+    if (WeightBytes(plan, kernel) <= static_cast<int64_t>(plan.machine.l1_bytes)) continue;
+    kernel.alternates = true;
+    if (entry.turn_buffer >= 0) continue;
+    entry.turn_buffer = static_cast<int>(entry.buffers.size());
+    entry.buffers.push_back({.name = "turn", .is_index = true});
+  }
+}
+
+bool AreInHalves(const Plan& plan, const Panels& panels) {
+  return plan.machine.l2_bytes > 0 && plan.machine.vector_registers >= kRegistersOfHalves &&
+         panels.depth >= kFewestTermsInHalves && panels.depth <= kMostTermsInHalves;
+}
+
 TileShape TilesOf(const Plan& plan, const EntryPlan& entry, const Kernel& kernel, const MapProduct& product,
                   int columns) {
   const Panels& panels = plan.panels[product.panels];
@@ -117,8 +138,10 @@ TileShape TilesOf(const Plan& plan, const EntryPlan& entry, const Kernel& kernel
                   .left_storage = entry.buffers[product.left.buffer].storage,
                   .format = panels.format,
                   .prefetches = kernel.prefetches,
-                  .continues = kernel.depth > 0 && panels.depth > kernel.depth};
+                  .continues = kernel.depth > 0 && panels.depth > kernel.depth,
+                  .halves = AreInHalves(plan, panels)};
   if (depth_stride.axes.empty()) tiles.constant_depth_stride = depth_stride.factor;
+  if (tiles.halves) tiles.tile_rows = std::min(kernel.tile_rows, MostRows(columns, plan.machine.vector_registers, 2));
   return tiles;
 }
 

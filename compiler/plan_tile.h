@@ -41,6 +41,15 @@ bool HasFarResults(const Plan& plan, const Kernel& kernel);
 // results of a kProduct are fetched before they are added to.
 void StreamWeights(const Plan& plan, Kernel& kernel);
 
+// Of one row's steps whose weights are more than the first-level cache: every other call reads them backwards and finds
+// there what the last one read last. A word in the workspace counts the calls.
+void AlternateWeights(const Plan& plan, EntryPlan& entry);
+
+// Whether the sums of few terms are made in two halves, which are added in the end: in a step of one row of few units
+// each multiply-add waits for the last one, and two halves wait half as long. So is every sum with these panels,
+// whatever the number of rows: results do not depend on it. Both halves are summed side by side, of half as many rows.
+bool AreInHalves(const Plan& plan, const Panels& panels);
+
 // What decides about the code of register tiles, of any number of rows up to the largest.
 struct TileShape {
   int columns = 1, lanes = 1, tile_rows = 1;
@@ -49,6 +58,7 @@ struct TileShape {
   PanelFormat format;
   bool prefetches = false;  // another panel meanwhile
   bool continues = false;   // sums that are there, perhaps
+  bool halves = false;      // AreInHalves
 
   auto operator<=>(const TileShape&) const = default;
 };
