@@ -94,9 +94,13 @@ ir::Graph WithAllParameters(const ir::Graph& pack, const ir::Graph& primal) {
 Plan PlanOf(const ir::Graph& graph, const CompileOptions& options, const Target& target, ir::Graph update = {}) {
   Programs programs = Lower(graph, options);
   std::vector<EntryGraph> entries;
-  auto add = [&](const char* name, ir::Graph entry) {
-    bool wanted = options.entries.empty() || std::ranges::find(options.entries, name) != options.entries.end();
-    if (wanted && !entry.outputs().empty()) entries.push_back({name, std::move(entry)});
+  auto is_wanted = [&](std::string_view name) {
+    return options.entries.empty() || std::ranges::find(options.entries, name) != options.entries.end();
+  };
+  auto add = [&](std::string_view name, ir::Graph entry) {
+    // Nobody but `forward` writes the tape of `backward`.
+    const bool wanted = is_wanted(name) || (name == "forward" && is_wanted("backward"));
+    if (wanted && !entry.outputs().empty()) entries.push_back({std::string(name), std::move(entry)});
   };
   add("forward", std::move(programs.forward));
   add("backward", std::move(programs.backward));

@@ -60,7 +60,7 @@ struct CompileOptions {
   TargetSpec target;
   std::vector<std::string> wrt;      // inputs whose gradients are wanted; empty: all real ones
   bool gradients = true;             // false: no tape, no `forward`, no `backward`
-  std::vector<std::string> entries;  // those wanted besides `pack`; empty: all
+  std::vector<std::string> entries;  // those wanted besides `pack`, and `forward` with `backward`; empty: all
   OptimizerSource optimizer;         // makes an entry `update`; empty: there is none
   PlanChoices plan;                  // how it is computed
   // If storing what backward needs takes more, backward computes forward again in segments (plan_segment.h), the

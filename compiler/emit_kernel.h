@@ -40,7 +40,7 @@ struct EmitModule {
 // where columns are vectors of `lanes` and the panel is [depth][columns][lanes].
 //   void(ptr a, word a_row_stride, word a_depth_stride, ptr panel, word depth, ptr scratch, word scratch_stride, word
 //   count[, ptr ahead][, word continues])
-// `a_depth_stride` is ignored when it is known. The storage of a and the panel's format may be 16-bit; the scratch is
+// Strides are ignored where the shape knows them. The storage of a and the panel's format may be 16-bit; the scratch is
 // in full. Tiles that prefetch bring parts of the panel `ahead` into the second-level cache, the first one its first
 // lines. Tiles that continue add to what is in the scratch if `continues` is not 0. `counts` are those that it is
 // called with, if they are known: only tiles that these need are made.

@@ -51,8 +51,12 @@ llvm::Function* Tile(EmitModule& emit, int rows, TileShape shape) {
                                       types.size,    types.pointer, types.size};
   AddParameters(types, shape, parameters);
   function = emit.NewFunction("tile", std::move(parameters), true);
-  Value* a_depth_stride =
-      shape.constant_depth_stride ? types.Word(*shape.constant_depth_stride) : static_cast<Value*>(function->getArg(2));
+  auto stride = [&](const std::optional<int64_t>& known, unsigned argument) -> Value* {
+    if (known) return types.Word(*known);
+    return function->getArg(argument);
+  };
+  Value* a_row_stride = stride(shape.constant_row_stride, 1);
+  Value* a_depth_stride = stride(shape.constant_depth_stride, 2);
   Value* scratch_stride = function->getArg(6);
   Value* ahead = shape.prefetches ? function->getArg(7) : nullptr;
   Value* scratch = function->getArg(5);
@@ -61,7 +65,7 @@ llvm::Function* Tile(EmitModule& emit, int rows, TileShape shape) {
   std::vector<Value*> row_pointers{function->getArg(0)};
   for (int r = 1; r < rows; ++r)
     row_pointers.push_back(
-        builder.CreateGEP(types.Stored(shape.left_storage), row_pointers.back(), function->getArg(1)));
+        builder.CreateGEP(types.Stored(shape.left_storage), row_pointers.back(), a_row_stride));
   // Of the sums. Before the loop only where they are wanted there: registers are few.
   auto places = [&] {
     std::vector<Value*> found;

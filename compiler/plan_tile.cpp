@@ -149,6 +149,7 @@ TileShape TilesOf(const Kernel& kernel, int columns) {
   return {.columns = columns,
           .lanes = kernel.lanes,
           .tile_rows = kernel.tile_rows,
+          .constant_row_stride = 1,
           .constant_depth_stride = kernel.block_rows};
 }
 

@@ -53,7 +53,7 @@ bool AreInHalves(const Plan& plan, const Panels& panels);
 // What decides about the code of register tiles, of any number of rows up to the largest.
 struct TileShape {
   int columns = 1, lanes = 1, tile_rows = 1;
-  std::optional<int64_t> constant_depth_stride;  // of the left side, if it is known
+  std::optional<int64_t> constant_row_stride, constant_depth_stride;  // of the left side, if they are known
   Storage left_storage = Storage::kSame;
   PanelFormat format;
   bool prefetches = false;  // another panel meanwhile
