@@ -199,8 +199,8 @@ class KernelEmitter {
     Value* are_first;
   };
   std::optional<Terms> terms_;
-  Value* time_ = nullptr;            // of a Recurrence: the step that addresses are for
-  Value* turn_ = nullptr;            // a number that is odd at every other call: the index of the time loop around it
+  Value* time_ = nullptr;  // of a Recurrence: the step that addresses are for
+  Value* turn_ = nullptr;  // a number that is odd at every other call: the index of the time loop around it
 };
 
 }  // namespace recurve

@@ -64,8 +64,7 @@ llvm::Function* Tile(EmitModule& emit, int rows, TileShape shape) {
   llvm::IRBuilder<> builder(llvm::BasicBlock::Create(types.context, "entry", function));
   std::vector<Value*> row_pointers{function->getArg(0)};
   for (int r = 1; r < rows; ++r)
-    row_pointers.push_back(
-        builder.CreateGEP(types.Stored(shape.left_storage), row_pointers.back(), a_row_stride));
+    row_pointers.push_back(builder.CreateGEP(types.Stored(shape.left_storage), row_pointers.back(), a_row_stride));
   // Of the sums. Before the loop only where they are wanted there: registers are few.
   auto places = [&] {
     std::vector<Value*> found;
@@ -112,8 +111,8 @@ std::vector<int> TileHeights(int tile_rows, const std::vector<int64_t>& counts) 
 constexpr int kLineBytes = 64;
 
 // Adds term k to each of the sums.
-std::vector<Value*> EmitTerm(EmitModule& emit, llvm::IRBuilder<>& builder, const TileOperands& operands,
-                                    Value* k, const std::vector<Value*>& sums) {
+std::vector<Value*> EmitTerm(EmitModule& emit, llvm::IRBuilder<>& builder, const TileOperands& operands, Value* k,
+                             const std::vector<Value*>& sums) {
   const EmitTypes& types = emit.types;
   const TileShape& shape = operands.shape;
   const int columns = shape.columns, lanes = shape.lanes;

@@ -6,8 +6,8 @@
 #include <algorithm>
 
 #include "compiler/plan.h"
-#include "compiler/plan_tile.h"
 #include "compiler/plan_team.h"
+#include "compiler/plan_tile.h"
 
 namespace recurve {
 namespace {

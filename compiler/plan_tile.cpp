@@ -14,12 +14,14 @@ namespace {
 constexpr int64_t kScratchBytes = 8192;  // sums of a block: a quarter of the smallest first-level cache
 constexpr int kMostBlockRows = 64;
 
-// `sums` of a row and a column.
-int RegistersOf(int rows, int columns, int sums) { return sums * rows * columns + std::min(rows, columns) + 1; }
+// `halves` of each sum; a product is a value of its own where it is not part of a multiply-add.
+int RegistersOf(const TargetFacts& machine, int rows, int columns, int halves) {
+  return halves * (rows * columns + std::min(rows, columns)) + (machine.fused_multiply_add ? 1 : 2);
+}
 
-int MostRows(int columns, int registers, int sums = 1) {
+int MostRows(const TargetFacts& machine, int columns, int halves = 1) {
   int rows = 1;
-  while (rows < 14 && RegistersOf(rows + 1, columns, sums) <= registers) ++rows;
+  while (rows < 14 && RegistersOf(machine, rows + 1, columns, halves) <= machine.vector_registers) ++rows;
   return rows;
 }
 
@@ -78,7 +80,7 @@ Tiling ChooseTiling(const TargetFacts& machine, Precision precision, int64_t uni
     widest = std::max(widest, tiling.chunks.back().front());
     columns += count * tiling.vectors;
   }
-  tiling.tile_rows = MostRows(widest, machine.vector_registers);
+  tiling.tile_rows = MostRows(machine, widest);
   int64_t row_bytes = int64_t{columns} * tiling.lanes * ElementBytes(precision);
   tiling.block_rows =
       static_cast<int>(std::clamp<int64_t>(kScratchBytes / row_bytes, tiling.tile_rows, kMostBlockRows));
@@ -138,10 +140,10 @@ TileShape TilesOf(const Plan& plan, const EntryPlan& entry, const Kernel& kernel
                   .left_storage = entry.buffers[product.left.buffer].storage,
                   .format = panels.format,
                   .prefetches = kernel.prefetches,
-                  .continues = kernel.depth > 0 && panels.depth > kernel.depth,
                   .halves = AreInHalves(plan, panels)};
+  tiles.continues = kernel.depth > 0 && panels.depth > kernel.depth && !tiles.halves;
   if (depth_stride.axes.empty()) tiles.constant_depth_stride = depth_stride.factor;
-  if (tiles.halves) tiles.tile_rows = std::min(kernel.tile_rows, MostRows(columns, plan.machine.vector_registers, 2));
+  if (tiles.halves) tiles.tile_rows = std::min(kernel.tile_rows, MostRows(plan.machine, columns, 2));
   return tiles;
 }
 

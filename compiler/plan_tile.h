@@ -1,9 +1,9 @@
 // compiler/plan_tile.h: register tiles and blocks.
 //
 // A register tile keeps rows x columns sums in vector registers while it walks the summed axis, beside the shorter side
-// of the outer product and one register for the longer side: rows * columns + min(rows, columns) + 1 registers. More
-// columns than fit are split evenly into chunks. Vectors of units are added to a block until a tile is wide enough, as
-// long as that does not pad away more than it gains.
+// of the outer product and one register for the longer side: rows * columns + min(rows, columns) + 1 registers, and
+// one more for a product that no instruction adds up. More columns than fit are split evenly into chunks. Vectors of
+// units are added to a block until a tile is wide enough, as long as that does not pad away more than it gains.
 
 #ifndef RECURVE_COMPILER_PLAN_TILE_H_
 #define RECURVE_COMPILER_PLAN_TILE_H_

@@ -130,7 +130,8 @@ void AddCompile(CLI::App& app, int& exit_code) {
       ->delimiter(',')
       ->type_name("NAMES");
   auto* entries =
-      verb->add_option("--entries", options->compile.entries, "which functions; all that apply unless said; backward brings forward, whose tape it reads");
+      verb->add_option("--entries", options->compile.entries,
+                       "which functions; all that apply unless said; backward brings forward, whose tape it reads");
   CheckWords(*entries, {"forward", "backward", "inference", "step", "evaluate", "update"});
   entries->delimiter(',');
   AddOptimizer(*verb, options->compile.optimizer);

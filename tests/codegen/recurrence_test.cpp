@@ -7,14 +7,13 @@
 #include <algorithm>
 #include <cstdlib>
 #include <random>
-#include <regex>
-#include <sstream>
 
 #include "compiler/compile.h"
 #include "compiler/gradcheck.h"
 #include "compiler/plan.h"
 #include "frontend/frontend.h"
 #include "runtime/session.h"
+#include "tests/support/assembly.h"
 
 namespace recurve {
 namespace {
@@ -236,38 +235,10 @@ TEST(RecurrencePlan, StepWritesStatesInPlaceWhereNobodyElseReadsThem) {
 
 // ---- Code --------------------------------------------------------------------------------------------------------
 
-// The lines of every loop without a loop inside, in the function that begins at `label`.
-std::vector<std::vector<std::string>> InnermostLoops(const std::string& assembly, const std::string& label) {
-  std::istringstream lines(assembly);
-  std::vector<std::string> body;
-  bool inside = false;
-  for (std::string line; std::getline(lines, line);) {
-    if (line.starts_with(label + ":")) inside = true;
-    if (inside) body.push_back(line);
-    if (inside && line.starts_with(".Lfunc_end")) break;
-  }
-  std::map<std::string, size_t> labels;
-  std::vector<std::vector<std::string>> loops;
-  const std::regex head(R"(^(\.LBB\d+_\d+):)"), jump(R"(^\s+j\w+\s+(\.LBB\d+_\d+))");
-  size_t last_begin = 0;
-  for (size_t i = 0; i < body.size(); ++i) {
-    std::smatch match;
-    if (std::regex_search(body[i], match, head)) labels[match[1]] = i;
-    if (!std::regex_search(body[i], match, jump) || !labels.contains(match[1])) continue;
-    const size_t begin = labels[match[1]];
-    if (begin >= last_begin)
-      loops.emplace_back(body.begin() + static_cast<ptrdiff_t>(begin), body.begin() + static_cast<ptrdiff_t>(i));
-    last_begin = std::max(last_begin, begin + 1);
-  }
-  return loops;
-}
-
 TEST(RecurrenceCode, SpillsNoVectorInAnInnermostLoop) {
   auto host = MakeTarget({});
   ASSERT_TRUE(host);
   if (!host->triple().starts_with("x86_64")) GTEST_SKIP() << "reads the assembly of x86-64";
-  // A store relative to the stack pointer without an index; kernels of this kind have no array of their own.
-  const std::regex spill(R"(\bv?mov[aud]\w+\s+%[xyz]mm\d+, -?\d*\(%rsp\))");
   for (const char* cell : kCells) {
     for (int64_t units : {8, 32, 256}) {
       ir::Graph graph = LibraryCell(cell, units);
@@ -281,7 +252,7 @@ TEST(RecurrenceCode, SpillsNoVectorInAnInnermostLoop) {
         ASSERT_FALSE(loops.empty()) << cell << " " << name;
         for (const auto& loop : loops) {
           for (const std::string& line : loop) {
-            EXPECT_FALSE(std::regex_search(line, spill)) << cell << " " << name << ", " << units << " units: " << line;
+            EXPECT_FALSE(IsSpill(line)) << cell << " " << name << ", " << units << " units: " << line;
           }
         }
       }
