@@ -17,6 +17,7 @@
 #include "compiler/emit_pack.h"
 #include "compiler/emit_sizes.h"
 #include "compiler/emit_team.h"
+#include "compiler/plan_tape.h"
 #include "compiler/plan_team.h"
 #include "runtime/abi.h"
 
@@ -245,6 +246,10 @@ class EntryEmitter {
       for (const Buffer& region : emit_.plan.tape) {
         tape.push_back(builder_.CreateGEP(byte, base, regions.Add(region, emit_.plan.BytesOf(region))));
       }
+      if (HasFarStores(entry_)) {
+        Value* is_far = builder_.CreateICmpUGT(regions.Bytes(), Word(FarTapeBytes(emit_.plan)));
+        SetFrame(layout_.TapeIsFar(), builder_.CreateZExt(is_far, emit_.types.size));
+      }
     }
     Regions regions(builder_, emit_.types, known);
     for (size_t i = 0; i < entry_.buffers.size(); ++i) {
@@ -374,8 +379,7 @@ class EntryEmitter {
     if (emit_.plan.choices.only_one && HasBatch()) return call(true);
     if (!kernel.has_one_row_form) return call(false);
     Value* is_one_row = builder_.CreateICmpEQ(FrameWord(layout_.Axis("B"), emit_.types.size), Word(1));
-    EmitIf(builder_, is_one_row, [&] { call(true); });
-    EmitIf(builder_, builder_.CreateNot(is_one_row), [&] { call(false); });
+    EmitChoice(builder_, is_one_row, [&] { call(true); }, [&] { call(false); });
   }
 
   llvm::Function* Call(PlannedFunction planned) {

@@ -117,17 +117,31 @@ std::vector<Value*> EmitCarriedLoop(llvm::IRBuilder<>& builder, Value* count, co
 }
 
 void EmitIf(llvm::IRBuilder<>& builder, Value* condition, const std::function<void()>& body) {
+  EmitChoice(builder, condition, body, nullptr);
+}
+
+void EmitChoice(llvm::IRBuilder<>& builder, Value* condition, const std::function<void()>& then,
+                const std::function<void()>& otherwise) {
   if (auto* known = llvm::dyn_cast<llvm::ConstantInt>(condition)) {
-    if (known->isOne()) body();
+    if (known->isOne()) {
+      then();
+    } else if (otherwise) {
+      otherwise();
+    }
     return;
   }
   llvm::Function* function = builder.GetInsertBlock()->getParent();
-  llvm::BasicBlock* then = llvm::BasicBlock::Create(builder.getContext(), "then", function);
-  llvm::BasicBlock* after = llvm::BasicBlock::Create(builder.getContext(), "after");
-  builder.CreateCondBr(condition, then, after);
-  builder.SetInsertPoint(then);
-  body();
-  builder.CreateBr(after);
+  auto block = [&](const char* name) { return llvm::BasicBlock::Create(builder.getContext(), name); };
+  llvm::BasicBlock *if_so = block("then"), *after = block("after"), *if_not = otherwise ? block("else") : after;
+  builder.CreateCondBr(condition, if_so, if_not);
+  auto fill = [&](llvm::BasicBlock* part, const std::function<void()>& body) {
+    function->insert(function->end(), part);
+    builder.SetInsertPoint(part);
+    body();
+    builder.CreateBr(after);
+  };
+  fill(if_so, then);
+  if (otherwise) fill(if_not, otherwise);
   function->insert(function->end(), after);
   builder.SetInsertPoint(after);
 }

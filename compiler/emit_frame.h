@@ -2,7 +2,7 @@
 //
 // The frame of an entry is an array of words: the sizes of the symbolic axes, the thread's index, the number of
 // threads, the team, the packed weights, the rows of the batch that the thread computes, the address of every buffer,
-// then the range of steps of every chunk loop and the range of rows of a row loop.
+// then the range of steps of every chunk loop, the range of rows of a row loop and whether the tape is far.
 
 #ifndef RECURVE_COMPILER_EMIT_FRAME_H_
 #define RECURVE_COMPILER_EMIT_FRAME_H_
@@ -51,6 +51,8 @@ std::vector<Value*> EmitCarriedLoop(llvm::IRBuilder<>& builder, Value* count, co
                                     const std::function<std::vector<Value*>(Value*, std::vector<Value*>)>& body,
                                     bool runs = false);
 void EmitIf(llvm::IRBuilder<>& builder, Value* condition, const std::function<void()>& body);
+void EmitChoice(llvm::IRBuilder<>& builder, Value* condition, const std::function<void()>& then,
+                const std::function<void()>& otherwise);
 
 // The places of an entry's frame.
 struct FrameLayout {
@@ -70,7 +72,9 @@ struct FrameLayout {
   // The range of rows that a row loop is at.
   int RowBegin() const { return ChunkBegin(static_cast<int>(entry.chunks.size())); }
   int RowEnd() const { return RowBegin() + 1; }
-  int Words() const { return RowBegin() + 2; }
+  // Whether the tape is far, 1 or 0; of entries that want to know.
+  int TapeIsFar() const { return RowBegin() + 2; }
+  int Words() const { return RowBegin() + 3; }
 
   const Plan& plan;
   const EntryPlan& entry;
@@ -95,6 +99,7 @@ class FrameReader {
   Value* RowEnd() { return Word(layout_.RowEnd()); }
   Value* BatchBegin() { return Word(layout_.BatchBegin()); }
   Value* BatchEnd() { return Word(layout_.BatchEnd()); }
+  Value* TapeIsFar() { return Word(layout_.TapeIsFar()); }
   Value* Team() { return Load(layout_.Team(), types_.pointer); }
   Value* Packed() { return Load(layout_.Packed(), types_.pointer); }
   // The address of a view's first element.

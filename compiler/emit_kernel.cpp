@@ -73,6 +73,13 @@ void EmitVectorStore(LaneBuilder& lanes, Value* value, Value* pointer, Value* st
   }
 }
 
+void EmitStoreAround(llvm::IRBuilder<>& builder, Value* value, Value* pointer) {
+  const uint64_t bytes = value->getType()->getPrimitiveSizeInBits() / 8;
+  llvm::StoreInst* store = builder.CreateAlignedStore(value, pointer, llvm::Align(bytes));
+  llvm::Metadata* yes = llvm::ConstantAsMetadata::get(builder.getInt32(1));
+  store->setMetadata(llvm::LLVMContext::MD_nontemporal, llvm::MDNode::get(builder.getContext(), yes));
+}
+
 void EmitPrefetch(llvm::IRBuilder<>& builder, Value* address, Fetch fetch) {
   const bool writes = fetch == Fetch::kToWrite;
   const uint32_t locality = writes ? 3 : 2;
@@ -380,13 +387,24 @@ std::vector<Lane> KernelEmitter::RunProgram(LaneBuilder& lanes, const Row& row, 
 
 void KernelEmitter::RunStores(LaneBuilder& lanes, const Row& row, Value* unit, int valid,
                               const std::vector<Lane>& values) {
-  for (size_t i = 0; i < kernel_.stores.size(); ++i) {
-    const LaneStore& store = kernel_.stores[i];
-    Value* stride = StrideOf(store.view);
-    Value* pointer = builder_.CreateGEP(ElementOf(store.view), row.stores[i], builder_.CreateMul(unit, stride));
-    EmitVectorStore(lanes, values[store.value].value, pointer, stride, store.view.axes.back().stride, valid,
-                    StorageOf(store.view));
-  }
+  auto run = [&](bool to_far, bool around) {
+    for (size_t i = 0; i < kernel_.stores.size(); ++i) {
+      const LaneStore& store = kernel_.stores[i];
+      if (store.to_far != to_far) continue;
+      Value* stride = StrideOf(store.view);
+      Value* pointer = builder_.CreateGEP(ElementOf(store.view), row.stores[i], builder_.CreateMul(unit, stride));
+      if (around) {
+        EmitStoreAround(builder_, values[store.value].value, pointer);
+      } else {
+        EmitVectorStore(lanes, values[store.value].value, pointer, stride, store.view.axes.back().stride, valid,
+                        StorageOf(store.view));
+      }
+    }
+  };
+  run(/*to_far=*/false, /*around=*/false);
+  if (std::ranges::none_of(kernel_.stores, &LaneStore::to_far)) return;
+  Value* is_far = builder_.CreateICmpNE(frame_->TapeIsFar(), Word(0));
+  EmitChoice(builder_, is_far, [&] { run(true, true); }, [&] { run(true, false); });
 }
 
 }  // namespace recurve

@@ -53,6 +53,9 @@ Value* EmitVectorLoad(LaneBuilder& lanes, Value* pointer, Value* stride, const S
 void EmitVectorStore(LaneBuilder& lanes, Value* value, Value* pointer, Value* stride, const Size& known_stride,
                      int valid = 0, Storage storage = Storage::kSame);
 
+// Stores a whole vector, at a multiple of its size, around the caches.
+void EmitStoreAround(llvm::IRBuilder<>& builder, Value* value, Value* pointer);
+
 // Brings the line at an address, of any memory, into the second-level cache, or into the first to be written.
 enum class Fetch : uint8_t { kToRead, kToWrite };
 void EmitPrefetch(llvm::IRBuilder<>& builder, Value* address, Fetch fetch);

@@ -12,6 +12,7 @@
 #include "compiler/plan_access.h"
 #include "compiler/plan_block.h"
 #include "compiler/plan_rows.h"
+#include "compiler/plan_tape.h"
 #include "compiler/plan_team.h"
 #include "compiler/plan_tile.h"
 #include "compiler/plan_view.h"
@@ -380,6 +381,7 @@ Plan MakePlan(const std::string& name, std::vector<EntryGraph> entries, Precisio
   for (EntryPlan& entry : plan.entries) {
     for (Kernel& kernel : entry.kernels) StreamWeights(plan, kernel);
     AlternateWeights(plan, entry);
+    MarkFarStores(plan, entry);
   }
   PlanTeam(plan);
   return plan;

@@ -160,8 +160,9 @@ struct LaneInstruction {
 };
 
 struct LaneStore {
-  int value = 0;  // instruction
-  View view;      // axes: the kernel's rows, then its units unless they are reduced
+  int value = 0;        // instruction
+  View view;            // axes: the kernel's rows, then its units unless they are reduced
+  bool to_far = false;  // whole vectors; on a far tape (FarTapeBytes) they go around the caches
 };
 
 // One column group of a panel set: some units of one weight.

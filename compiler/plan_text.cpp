@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "compiler/plan.h"
+#include "compiler/plan_tape.h"
 #include "compiler/plan_team.h"
 #include "compiler/plan_tile.h"
 
@@ -39,6 +40,7 @@ class PlanPrinter {
       if (buffer.size.factor != 0) PrintBuffer(buffer);
     }
     out_ += fmt::format("  team {}\n", TextOf(entry_.team));
+    if (HasFarStores(entry_)) out_ += fmt::format("  the tape is far from {} bytes on\n", FarTapeBytes(plan_) + 1);
     if (entry_.has_one_row_code)
       out_ += "  a batch of one without a team runs as one function, its sums in registers\n";
     PrintStatements(entry_.statements, 1);
@@ -175,7 +177,8 @@ class PlanPrinter {
     if (operations > 0) out_ += fmt::format("{}  computes {} elementwise operations a unit\n", indent, operations);
     for (const LaneStore& store : kernel.stores) {
       const std::string& label = kernel.program[store.value].label;
-      out_ += fmt::format("{}  stores {}{}\n", indent, label.empty() ? "" : label + " to ", View(store.view));
+      out_ += fmt::format("{}  stores {}{}{}\n", indent, label.empty() ? "" : label + " to ", View(store.view),
+                          store.to_far ? ", around the caches if the tape is far" : "");
     }
   }
 

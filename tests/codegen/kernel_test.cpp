@@ -253,6 +253,45 @@ TEST(Team, SmallEntriesAreNotShared) {
   EXPECT_EQ(calls, 0);
 }
 
+// The first row of outputs and gradients, of a batch of equal rows.
+std::map<std::string, std::vector<double>> FirstRow(const Program& program, size_t batch, size_t steps,
+                                                    size_t threads) {
+  Session session(program);
+  EXPECT_TRUE(session.SetExtent("T", steps));
+  EXPECT_TRUE(session.SetExtent("B", batch));
+  EXPECT_TRUE(session.Initialize(7));
+  // Values are [T, B, units] or [B, units].
+  auto row_of = [&](const std::vector<double>& values, size_t times) {
+    std::vector<double> row;
+    const size_t width = values.size() / times / batch;
+    for (size_t t = 0; t < times; ++t) {
+      auto first = values.begin() + static_cast<ptrdiff_t>(t * batch * width);
+      row.insert(row.end(), first, first + static_cast<ptrdiff_t>(width));
+    }
+    return row;
+  };
+  for (const recurve_slot* slot : session.tensors()) {
+    if (slot->kind != RECURVE_SLOT_INPUT && slot->kind != RECURVE_SLOT_STATE && slot->kind != RECURVE_SLOT_ADJOINT)
+      continue;
+    std::vector<double> values = *session.Get(slot->name);
+    const bool over_time =
+        std::string_view(slot->name).starts_with("x") || std::string_view(slot->name).starts_with("y_");
+    const size_t times = over_time ? steps : 1, width = values.size() / times / batch;
+    for (size_t i = 0; i < values.size(); ++i) {
+      const size_t t = i / (batch * width), unit = i % width;
+      values[i] = static_cast<float>(std::sin(1.0 + 3.0 * static_cast<double>(t) + 0.7 * static_cast<double>(unit)));
+    }
+    EXPECT_TRUE(session.Set(slot->name, values));
+  }
+  if (threads > 1) session.UseTeam(*Team::Start(threads));
+  std::map<std::string, std::vector<double>> rows;
+  for (const auto& [name, values] : Results(session)) {
+    if (name == "y" || name == "x_adj") rows[name] = row_of(values, steps);
+    if (name == "y.hT" || name == "y.h0_adj") rows[name] = row_of(values, 1);
+  }
+  return rows;
+}
+
 // A batch of one runs code of its own; each row of a larger one must be the same bits, whatever is left over of units.
 class OneRow : public testing::TestWithParam<std::tuple<std::string, int64_t, Precision>> {};
 
@@ -260,52 +299,29 @@ TEST_P(OneRow, HasTheBitsOfARowOfTwo) {
   const auto& [cell, units, precision] = GetParam();
   const Program program = Compiled(LibraryCell(cell, 5, units), precision);
   constexpr size_t kSteps = 5;
-  // Values of the row `row` of `batch` equal rows' numbers: [T, B, units] or [B, units], as the slot says.
-  auto run = [&](size_t batch, size_t threads) {
-    Session session(program);
-    EXPECT_TRUE(session.SetExtent("T", kSteps));
-    EXPECT_TRUE(session.SetExtent("B", batch));
-    EXPECT_TRUE(session.Initialize(7));
-    auto row_of = [&](const std::vector<double>& values, size_t steps) {
-      std::vector<double> row;
-      const size_t width = values.size() / steps / batch;
-      for (size_t t = 0; t < steps; ++t) {
-        auto first = values.begin() + static_cast<ptrdiff_t>(t * batch * width);
-        row.insert(row.end(), first, first + static_cast<ptrdiff_t>(width));
-      }
-      return row;
-    };
-    for (const recurve_slot* slot : session.tensors()) {
-      if (slot->kind != RECURVE_SLOT_INPUT && slot->kind != RECURVE_SLOT_STATE && slot->kind != RECURVE_SLOT_ADJOINT)
-        continue;
-      std::vector<double> values = *session.Get(slot->name);
-      const bool over_time =
-          std::string_view(slot->name).starts_with("x") || std::string_view(slot->name).starts_with("y_");
-      const size_t steps = over_time ? kSteps : 1, width = values.size() / steps / batch;
-      for (size_t i = 0; i < values.size(); ++i) {
-        const size_t t = i / (batch * width), unit = i % width;
-        values[i] = static_cast<float>(std::sin(1.0 + 3.0 * static_cast<double>(t) + 0.7 * static_cast<double>(unit)));
-      }
-      EXPECT_TRUE(session.Set(slot->name, values));
-    }
-    if (threads > 1) session.UseTeam(*Team::Start(threads));
-    std::map<std::string, std::vector<double>> results = Results(session);
-    std::map<std::string, std::vector<double>> rows;
-    for (const auto& [name, values] : results) {
-      if (name == "y" || name == "x_adj") rows[name] = row_of(values, kSteps);
-      if (name == "y.hT" || name == "y.h0_adj") rows[name] = row_of(values, 1);
-    }
-    return rows;
-  };
-  const auto expected = run(2, 1);
+  const auto expected = FirstRow(program, 2, kSteps, 1);
   EXPECT_GE(expected.size(), 3U);
-  for (size_t threads : {1, 2, 3}) EXPECT_TRUE(run(1, threads) == expected) << threads << " threads";
+  for (size_t threads : {1, 2, 3}) EXPECT_TRUE(FirstRow(program, 1, kSteps, threads) == expected) << threads;
 }
 
 INSTANTIATE_TEST_SUITE_P(Codegen, OneRow,
                          testing::Combine(testing::Values("lstm", "gru", "elman", "peephole_lstm"),
                                           testing::Values(3, 16, 45, 70),
                                           testing::Values(Precision::kF32, Precision::kF64)));
+
+// A tape that no cache holds is stored around them.
+TEST(FarTape, HasTheBitsOfANearOne) {
+  for (const char* cell : {"lstm", "layernorm_lstm"}) {
+    for (const Precision precision : {Precision::kF32, Precision::kF64}) {
+      const Program program = Compiled(LibraryCell(cell, 5, 64), precision);
+      constexpr size_t kSteps = 60;
+      const size_t extents[] = {kSteps, 64};
+      EXPECT_GT(program.descriptor().tape_bytes(extents), 6U << 20);
+      const auto expected = FirstRow(program, 1, kSteps, 1);
+      for (size_t threads : {1, 3}) EXPECT_TRUE(FirstRow(program, 64, kSteps, threads) == expected) << cell;
+    }
+  }
+}
 
 // A step of one row is one function; its states and outputs are those of the same row in a larger batch.
 TEST(Step, OfOneRowHasTheBitsOfARowOfTwo) {

@@ -6,8 +6,10 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <set>
 
 #include "compiler/compile.h"
+#include "compiler/plan_tape.h"
 #include "compiler/plan_tile.h"
 #include "frontend/frontend.h"
 #include "tests/support/graph_of.h"
@@ -195,6 +197,23 @@ TEST(Plan, StatesBeforeAndAfterAStepAreOneRegion) {
                         "swap", {{"I", 1}, {"H", 4}}),
                 "forward", kAvx2);
   EXPECT_GE(plan.tape.size(), 2U);
+}
+
+TEST(Plan, OnlyWhatForwardNeverReadsGoesAroundTheCaches) {
+  TargetFacts machine = kAvx512;
+  EXPECT_EQ(FarTapeBytes(PlanOf("lstm", "forward", machine)), 0);
+  machine.l1_bytes = 1 << 15;
+  machine.l2_bytes = 1 << 20;
+  Plan plan = PlanOf("lstm", "forward", machine);
+  const EntryPlan& entry = Entry(plan, "forward");
+  EXPECT_TRUE(HasFarStores(entry));
+  std::set<int> far, near;
+  for (const Kernel& kernel : entry.kernels) {
+    for (const LaneStore& store : kernel.stores) (store.to_far ? far : near).insert(store.view.buffer);
+    for (const MapProduct& product : kernel.products) EXPECT_FALSE(far.contains(product.left.buffer));
+  }
+  EXPECT_EQ(far.size(), 5U);  // gates and tanh of the cell; the two states are read in the next step
+  for (int buffer : far) EXPECT_FALSE(near.contains(buffer));
 }
 
 TEST(Tiling, FillsTheRegisters) {
