@@ -148,19 +148,36 @@ class EntryTeams {
     for (Statement& inner : chunks->body) PlanLoops(inner, rest);
   }
 
+  // What members that share each kernel of a step send each other: what one writes and another reads. Kernels with
+  // products are shared by units, others by rows, so that a sum over units finds all of its row with the member that
+  // wrote it, unless a product did. A vector comes once, whoever reads it in the step.
+  void AddSent(const TimeLoop& loop, Amount& cycles) const {
+    std::map<int, Amount> written, sent;
+    std::set<int> written_by_units;
+    ForEachCall(entry_, loop.body, [&](const Kernel& kernel, const Size& times) {
+      for (const SharedVectors& shared : SharedVectorsOf(plan_, kernel)) {
+        if (!shared.is_written) continue;
+        written.try_emplace(shared.buffer, shared.vectors * times);
+        if (!kernel.products.empty()) written_by_units.insert(shared.buffer);
+      }
+    });
+    ForEachCall(entry_, loop.body, [&](const Kernel& kernel, const Size& times) {
+      for (const SharedVectors& shared : SharedVectorsOf(plan_, kernel)) {
+        const bool stays = kernel.products.empty() && !written_by_units.contains(shared.buffer);
+        if (!shared.is_written && !stays) sent.try_emplace(shared.buffer, shared.vectors * times);
+      }
+    });
+    for (const auto& [buffer, vectors] : sent) {
+      cycles.Add(vectors * Size{kVectorCycles, {}});
+      if (const auto own = written.find(buffer); own != written.end()) cycles.Add(own->second * Size{kVectorCycles, {}});
+    }
+  }
+
   void PlanLoop(TimeLoop& loop, const std::vector<Statement>& rest) {
     LoopTeam team;
     team.units.shared_cycles = CyclesOf(plan_, entry_, loop.body);
     AddBarriers(loop.body, Size{}, /*into_loops=*/true, team.units.overhead_cycles);
-    // A vector comes once, whoever reads it in the step; one that is written goes to nobody unless all units are read.
-    std::map<std::pair<int, bool>, Amount> sent;
-    ForEachCall(entry_, loop.body, [&](const Kernel& kernel, const Size& times) {
-      for (const SharedVectors& shared : SharedVectorsOf(plan_, kernel))
-        sent.try_emplace({shared.buffer, shared.is_written}, shared.vectors * times);
-    });
-    for (const auto& [place, vectors] : sent) {
-      if (sent.contains({place.first, false})) team.units.overhead_cycles.Add(vectors * Size{kVectorCycles, {}});
-    }
+    AddSent(loop, team.units.overhead_cycles);
     team.rest.overhead_cycles.Add(Size{kStartCycles, {}});
     AddBarriers(rest, Size{}, /*into_loops=*/false, team.rest.overhead_cycles);
     AddParallel(rest, team.rest);
