@@ -142,6 +142,7 @@ class KernelEmitter {
   void EmitReduceRow(const Indices& rows, Value* first_unit, int vectors, int valid);
   void EmitReduceUnits(const Indices& rows);
   void EmitProduct();
+  Value* RowBlocks(Value* row_vectors);
   void PackRight(const Indices& depths, Value* depth_begin, Value* depth, Value* block, Value* panel);
   void PackLeft(const Indices& outer, const Indices& depths, Value* row, Value* count, Value* depth_begin, Value* depth,
                 Value* left_block);

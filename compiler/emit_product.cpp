@@ -23,17 +23,23 @@ void KernelEmitter::EmitProduct() {
   const int64_t panel_block = kernel_.depth * block_units;
 
   Value* rows = frame_->SizeValue(kernel_.rows.back());
+  // Blocks of rows are whole vectors of rows, as even as possible, and so many that two or four members have equal parts.
+  Value* row_vectors = builder_.CreateUDiv(builder_.CreateAdd(rows, Word(lanes - 1)), Word(lanes));
+  Value* row_blocks = RowBlocks(row_vectors);
+  auto first_row = [&](Value* row_block) {
+    Value* first = builder_.CreateUDiv(builder_.CreateMul(row_block, row_vectors), row_blocks);
+    return Minimum(builder_.CreateMul(first, Word(lanes)), rows);
+  };
   std::vector<int64_t> counts;  // rows of a block, if the sizes are known
-  if (const Size& known = kernel_.rows.back(); known.axes.empty()) {
-    if (known.factor >= block_rows) counts.push_back(block_rows);
-    counts.push_back(known.factor % block_rows);
+  if (const auto* known = llvm::dyn_cast<llvm::ConstantInt>(row_blocks)) {
+    auto row = [&](int64_t block) { return llvm::cast<llvm::ConstantInt>(first_row(Word(block)))->getSExtValue(); };
+    for (int64_t block = 0; block < known->getSExtValue(); ++block) counts.push_back(row(block + 1) - row(block));
   }
   Range all_depths = ReducedRange(kernel_.reduced.size() - 1);
   std::vector<Range> outer_depths;
   for (size_t axis = 0; axis + 1 < kernel_.reduced.size(); ++axis) outer_depths.push_back(ReducedRange(axis));
   Value* first_chunk = IsFirstChunk();
   Range own_blocks = Split(Word(blocks), frame_->ThreadCount(), frame_->ThreadIndex());
-  Value* row_blocks = builder_.CreateUDiv(builder_.CreateAdd(rows, Word(block_rows - 1)), Word(block_rows));
   Range own_rows = Split(row_blocks, frame_->ThreadCount(), frame_->ThreadIndex());
 
   Indices outer;
@@ -54,8 +60,8 @@ void KernelEmitter::EmitProduct() {
         });
         CallBarrier();
         EmitLoop(builder_, own_rows.begin, own_rows.end, Word(1), [&](Value* row_block) {
-          Value* row = builder_.CreateMul(row_block, Word(block_rows));
-          Value* count = Minimum(Word(block_rows), builder_.CreateSub(rows, row));
+          Value* row = first_row(row_block);
+          Value* count = builder_.CreateSub(first_row(builder_.CreateAdd(row_block, Word(1))), row);
           PackLeft(outer, depths, row, count, depth_begin, depth, left_block);
           EmitLoop(builder_, Word(0), Word(blocks), Word(1), [&](Value* block) {
             Value* block_panel = builder_.CreateGEP(real, panel, builder_.CreateMul(block, Word(panel_block)));
@@ -168,18 +174,25 @@ void KernelEmitter::PackLeft(const Indices& outer, const Indices& depths, Value*
     Value* value = EmitVectorLoad(builder, source, row_stride, row_size, 0, StorageOf(kernel_.left));
     EmitVectorStore(builder, value, to, Word(1), Size{});
   };
-  // Whole vectors of rows where rows are contiguous; otherwise, and for the last block, one by one.
-  Value* by_vectors =
-      builder_.CreateAnd(builder_.getInt1(row_size == Size{}), builder_.CreateICmpEQ(count, Word(kernel_.block_rows)));
-  EmitIf(builder_, by_vectors, [&] {
-    EmitLoop(builder_, Word(0), depth, Word(1), [&](Value* k) {
-      for (int r = 0; r < kernel_.block_rows; r += kernel_.lanes) copy(wide, k, Word(r));
-    });
+  // Whole vectors of rows where rows are contiguous; the others one by one.
+  Value* whole = Word(0);
+  if (row_size == Size{}) whole = builder_.CreateSub(count, builder_.CreateURem(count, Word(kernel_.lanes)));
+  EmitLoop(builder_, Word(0), depth, Word(1), [&](Value* k) {
+    EmitLoop(builder_, Word(0), whole, Word(kernel_.lanes), [&](Value* r) { copy(wide, k, r); });
+    EmitLoop(builder_, whole, count, Word(1), [&](Value* r) { copy(one, k, r); });
   });
-  EmitIf(builder_, builder_.CreateNot(by_vectors), [&] {
-    EmitLoop(builder_, Word(0), depth, Word(1),
-             [&](Value* k) { EmitLoop(builder_, Word(0), count, Word(1), [&](Value* r) { copy(one, k, r); }); });
-  });
+}
+
+// The number of blocks of a kProduct's rows.
+Value* KernelEmitter::RowBlocks(Value* row_vectors) {
+  constexpr int64_t kVectorsOfFour = 16;  // from so many vectors of rows on four parts are worth it
+  const int64_t most = kernel_.block_rows / kernel_.lanes;
+  Value* fewest = builder_.CreateUDiv(builder_.CreateAdd(row_vectors, Word(most - 1)), Word(most));
+  auto at_least = [&](int64_t vectors) { return builder_.CreateICmpUGE(row_vectors, Word(vectors)); };
+  Value* parts = builder_.CreateSelect(at_least(2), Word(2), Word(1));
+  parts = builder_.CreateSelect(at_least(kVectorsOfFour), Word(4), parts);
+  Value* rounded = builder_.CreateUDiv(builder_.CreateSub(builder_.CreateAdd(fewest, parts), Word(1)), parts);
+  return builder_.CreateMul(rounded, parts);
 }
 
 }  // namespace recurve
