@@ -16,7 +16,7 @@ double Identity(ReduceKind kind) { return kind == ReduceKind::kSum ? 0.0 : -std:
 }  // namespace
 
 void KernelEmitter::EmitReduce() {
-  EmitOwnRows(0, [&](Range rows) { EmitReduceRows(SplitAmongThreads(rows)); });
+  EmitOwnRows(0, [&](Range rows) { EmitReduceRows(IsSharedByUnits(kernel_) ? rows : SplitAmongThreads(rows)); });
 }
 
 void KernelEmitter::EmitReduceRows(Range split) {
@@ -47,17 +47,22 @@ void KernelEmitter::EmitReduceRows(Range split) {
 // Units are results: as many vectors side by side as the plan says, then single ones, then the rest of a vector.
 void KernelEmitter::EmitReduceColumns(const Indices& rows) {
   const int lanes = kernel_.lanes, vectors = kernel_.vectors, units = Units();
-  const int wide = units / (lanes * vectors) * vectors, full = units / lanes, tail = units % lanes;
-  if (vectors > 1 && wide > 0) {
-    EmitLoop(builder_, Word(0), Word(wide), Word(vectors),
-             [&](Value* vector) { EmitReduceRow(rows, builder_.CreateMul(vector, Word(lanes)), vectors, lanes); });
-  }
-  int done = vectors > 1 ? wide : 0;
-  if (full > done) {
-    EmitLoop(builder_, Word(done), Word(full), Word(1),
-             [&](Value* vector) { EmitReduceRow(rows, builder_.CreateMul(vector, Word(lanes)), 1, lanes); });
-  }
-  if (tail > 0) EmitReduceRow(rows, Word(int64_t{full} * lanes), 1, tail);
+  const int wide = units / (lanes * vectors), full = units / lanes, tail = units % lanes;
+  const bool is_shared = IsSharedByUnits(kernel_);
+  auto run = [&](int begin, int end, int side_by_side) {
+    Range own{Word(begin), Word(end)};
+    if (is_shared) own = SplitAmongThreads(own);
+    EmitLoop(builder_, own.begin, own.end, Word(1), [&](Value* i) {
+      EmitReduceRow(rows, builder_.CreateMul(i, Word(int64_t{lanes} * side_by_side)), side_by_side, lanes);
+    });
+  };
+  if (wide > 0) run(0, wide, vectors);
+  if (full > wide * vectors) run(wide * vectors, full, 1);
+  if (tail == 0) return;
+  auto run_tail = [&] { EmitReduceRow(rows, Word(int64_t{full} * lanes), 1, tail); };
+  if (!is_shared) return run_tail();
+  Value* last = builder_.CreateSub(frame_->ThreadCount(), Word(1));
+  EmitIf(builder_, builder_.CreateICmpEQ(frame_->ThreadIndex(), last), run_tail);
 }
 
 // Results [first_unit, first_unit + vectors * valid) of one row. LLVM would keep the sums in registers for a single

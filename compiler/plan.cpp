@@ -351,6 +351,10 @@ void LayOutPacked(Plan& plan) {
 
 }  // namespace
 
+bool IsSharedByUnits(const Kernel& kernel) {
+  return kernel.kind == KernelKind::kReduce && !kernel.reduce_units && kernel.rows == std::vector<Size>{Size{}};
+}
+
 int Plan::AddPanels(Panels wanted) {
   for (size_t i = 0; i < panels.size(); ++i) {
     if (panels[i].SameLayout(wanted)) return static_cast<int>(i);

@@ -279,6 +279,9 @@ struct Kernel {
   int batch_axis = -1;       // in a loop that a team may share by rows: which of `rows` is the batch
 };
 
+// Of a sum that has a single row members of a team share the units.
+bool IsSharedByUnits(const Kernel& kernel);
+
 struct Statement;
 
 // for time = 0 .. T-1 (reverse: T-1 .. 0); in a chunk loop the steps of the chunk

@@ -214,7 +214,8 @@ class PlanPrinter {
         if (kernel.products.empty()) return fmt::format("{} rows", Text(kernel.rows.back()));
         return fmt::format("{} blocks of units if there is one for each member, else {} rows", Blocks(kernel),
                            Text(kernel.rows.back()));
-      case KernelKind::kReduce: return fmt::format("{} rows", Text(kernel.rows.front()));
+      case KernelKind::kReduce:
+        return IsSharedByUnits(kernel) ? "the units" : fmt::format("{} rows", Text(kernel.rows.front()));
       case KernelKind::kProduct: return "the packing by blocks of units, the product by blocks of rows";
       case KernelKind::kScatter: return "nothing: rows may meet in the table";
       case KernelKind::kRecurrence:
