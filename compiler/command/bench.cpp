@@ -92,8 +92,12 @@ class PhaseWalk {
         const Chunks& chunks = entry_.chunks[loop->chunk];
         const double outer = chunk_steps_;
         const double all = chunks.outer < 0 ? axes_.at(chunks.time) : outer, longest = axes_.at(chunks.axis);
-        for (double done = 0; done < (loop->only_first ? 1 : all); done += longest) {
-          chunk_steps_ = std::min(longest, all - done);
+        // The short chunk is the last in time.
+        const bool backwards = chunks.reverse != loop->against;
+        const double count = std::ceil(all / longest);
+        for (double i = 0; i < (loop->only_first ? 1 : count); ++i) {
+          const double begin = longest * (backwards ? count - 1 - i : i);
+          chunk_steps_ = std::min(longest, all - begin);
           Walk(loop->body);
         }
         chunk_steps_ = outer;
