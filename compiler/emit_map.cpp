@@ -194,20 +194,23 @@ bool KernelEmitter::HasOneRow() {
                                   });
 }
 
-// How many blocks of one row are walked side by side: as many as make eight sums, which hide the latency of
-// multiply-adds (two units of four cycles), where their weights fit the first-level cache; else four, since weights
-// from beyond it come at half the speed, and slower still in many streams. Small machines want short code.
+// How many blocks of one row are walked side by side: as many as keep sixteen sums, which hide the latency of
+// multiply-adds and leave registers, if the first-level cache holds their weights and little more; beyond it each is
+// another stream that the second one serves. Small machines want short code.
 int BlocksSideBySide(const Plan& plan, const Kernel& kernel) {
-  int columns = 1;
+  if (plan.machine.l2_bytes == 0) return 1;
+  int sums = 1;
   int64_t bytes = 0;
   for (const MapProduct& product : kernel.products) {
     const Panels& panels = plan.panels[product.panels];
-    columns = std::max(columns, panels.columns());
+    sums = std::max(sums, panels.columns() * (AreInHalves(plan, panels) ? 2 : 1));
     bytes += panels.block_elements() * StoredBytes(panels.format.storage, plan.precision);
   }
-  if (plan.machine.l2_bytes == 0) return 1;
-  const int many = std::max(1, 8 / columns), few = std::max(1, 4 / columns);
-  return many * bytes <= static_cast<int64_t>(plan.machine.l1_bytes) ? many : few;
+  const auto cache = static_cast<int64_t>(plan.machine.l1_bytes);
+  const int64_t fitting = (cache + cache / 8) / std::max<int64_t>(bytes, 1);
+  const int64_t most = std::min<int64_t>(plan.machine.vector_registers / 2 / sums, fitting);
+  const int64_t units = int64_t{kernel.lanes} * kernel.vectors, blocks = (kernel.units.extent + units - 1) / units;
+  return static_cast<int>(std::clamp<int64_t>(most, 1, blocks));
 }
 
 // The sums of a block of units never leave the registers.

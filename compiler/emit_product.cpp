@@ -23,7 +23,8 @@ void KernelEmitter::EmitProduct() {
   const int64_t panel_block = kernel_.depth * block_units;
 
   Value* rows = frame_->SizeValue(kernel_.rows.back());
-  // Blocks of rows are whole vectors of rows, as even as possible, and so many that two or four members have equal parts.
+  // Blocks of rows are whole vectors of rows, as even as possible, and so many that two or four members have equal
+  // parts.
   Value* row_vectors = builder_.CreateUDiv(builder_.CreateAdd(rows, Word(lanes - 1)), Word(lanes));
   Value* row_blocks = RowBlocks(row_vectors);
   auto first_row = [&](Value* row_block) {

@@ -169,7 +169,8 @@ class EntryTeams {
     });
     for (const auto& [buffer, vectors] : sent) {
       cycles.Add(vectors * Size{kVectorCycles, {}});
-      if (const auto own = written.find(buffer); own != written.end()) cycles.Add(own->second * Size{kVectorCycles, {}});
+      if (const auto own = written.find(buffer); own != written.end())
+        cycles.Add(own->second * Size{kVectorCycles, {}});
     }
   }
 
