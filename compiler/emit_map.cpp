@@ -194,25 +194,6 @@ bool KernelEmitter::HasOneRow() {
                                   });
 }
 
-// How many blocks of one row are walked side by side: as many as keep sixteen sums, which hide the latency of
-// multiply-adds and leave registers, if the first-level cache holds their weights and little more; beyond it each is
-// another stream that the second one serves. Small machines want short code.
-int BlocksSideBySide(const Plan& plan, const Kernel& kernel) {
-  if (plan.machine.l2_bytes == 0) return 1;
-  int sums = 1;
-  int64_t bytes = 0;
-  for (const MapProduct& product : kernel.products) {
-    const Panels& panels = plan.panels[product.panels];
-    sums = std::max(sums, panels.columns() * (AreInHalves(plan, panels) ? 2 : 1));
-    bytes += panels.block_elements() * StoredBytes(panels.format.storage, plan.precision);
-  }
-  const auto cache = static_cast<int64_t>(plan.machine.l1_bytes);
-  const int64_t fitting = (cache + cache / 8) / std::max<int64_t>(bytes, 1);
-  const int64_t most = std::min<int64_t>(plan.machine.vector_registers / 2 / sums, fitting);
-  const int64_t units = int64_t{kernel.lanes} * kernel.vectors, blocks = (kernel.units.extent + units - 1) / units;
-  return static_cast<int>(std::clamp<int64_t>(most, 1, blocks));
-}
-
 // The sums of a block of units never leave the registers.
 void KernelEmitter::EmitBlocksOfOneRow(const Indices& outer, const Row& at, const std::vector<Block>& blocks) {
   const int lanes = kernel_.lanes, vectors = kernel_.vectors;
@@ -258,7 +239,7 @@ void KernelEmitter::EmitBlocksOfOneRow(const Indices& outer, const Row& at, cons
 void KernelEmitter::EmitProductsOfOneRow(const Indices& outer) {
   const int lanes = kernel_.lanes, vectors = kernel_.vectors, units = Units();
   const int full = units / lanes, tail = units % lanes;
-  const int together = BlocksSideBySide(emit_.plan, kernel_);
+  const int together = kernel_.side_by_side;
   Indices indices = outer;
   indices.push_back(Word(0));
   const Row at = BeginRow(indices);

@@ -383,7 +383,10 @@ Plan MakePlan(const std::string& name, std::vector<EntryGraph> entries, Precisio
   for (EntryGraph& entry : entries) plan.entries.push_back(EntryPlanner(plan, std::move(entry)).Run());
   LayOutPacked(plan);
   for (EntryPlan& entry : plan.entries) {
-    for (Kernel& kernel : entry.kernels) StreamWeights(plan, kernel);
+    for (Kernel& kernel : entry.kernels) {
+      StreamWeights(plan, kernel);
+      WalkSideBySide(plan, kernel);
+    }
     AlternateWeights(plan, entry);
     MarkFarStores(plan, entry);
   }

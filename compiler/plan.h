@@ -266,6 +266,7 @@ struct Kernel {
                             // that are added in all units before the next ones
   bool alternates = false;  // products read the blocks of their weights backwards in every other step
   bool prefetches = false;  // fetches weights (kProduct: results) of the next units, which no near cache holds
+  int side_by_side = 1;     // blocks of units of a batch of one
   bool has_one_row_form = false;  // for a batch of one also as a function of its own, its sums in registers
   int64_t depth = 0;              // terms of the sum between two visits of the result; 0: all
   int panel_buffer = -1;          // kProduct: where the right side is packed, depth terms at a time

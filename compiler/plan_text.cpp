@@ -154,6 +154,8 @@ class PlanPrinter {
       out_ += fmt::format("{}  {} terms of all units at a time\n", indent, kernel.block_rows);
     }
     if (kernel.has_one_row_form) out_ += fmt::format("{}  sums of a batch of one stay in registers\n", indent);
+    if ((kernel.has_one_row_form || entry_.has_one_row_code) && kernel.side_by_side > 1)
+      out_ += fmt::format("{}  a batch of one walks {} blocks of units side by side\n", indent, kernel.side_by_side);
     if (kernel.prefetches && kernel.kind == KernelKind::kProduct) {
       out_ += fmt::format("{}  fetches the results of the next units ahead\n", indent);
     } else if (kernel.prefetches) {

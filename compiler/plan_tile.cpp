@@ -125,6 +125,23 @@ void AlternateWeights(const Plan& plan, EntryPlan& entry) {
   }
 }
 
+void WalkSideBySide(const Plan& plan, Kernel& kernel) {
+  if (plan.machine.l2_bytes == 0 || kernel.products.empty() || !kernel.units.is_constant()) return;
+  int sums = 1;
+  int64_t bytes = 0;
+  for (const MapProduct& product : kernel.products) {
+    const Panels& panels = plan.panels[product.panels];
+    sums = std::max(sums, panels.columns() * (AreInHalves(plan, panels) ? 2 : 1));
+    bytes += panels.block_elements() * StoredBytes(panels.format.storage, plan.precision);
+  }
+  const auto cache = static_cast<int64_t>(plan.machine.l1_bytes);
+  const int64_t fitting = (cache + cache / 8) / std::max<int64_t>(bytes, 1);
+  int64_t most = std::min<int64_t>(plan.machine.vector_registers / 2 / sums, fitting);
+  if (plan.choices.side_by_side > 0) most = plan.choices.side_by_side;
+  const int64_t units = int64_t{kernel.lanes} * kernel.vectors, blocks = (kernel.units.extent + units - 1) / units;
+  kernel.side_by_side = static_cast<int>(std::clamp<int64_t>(most, 1, blocks));
+}
+
 bool AreInHalves(const Plan& plan, const Panels& panels) {
   return plan.machine.l2_bytes > 0 && plan.machine.vector_registers >= kRegistersOfHalves &&
          panels.depth >= kFewestTermsInHalves && panels.depth <= kMostTermsInHalves;

@@ -45,6 +45,11 @@ void StreamWeights(const Plan& plan, Kernel& kernel);
 // there what the last one read last. A word in the workspace counts the calls.
 void AlternateWeights(const Plan& plan, EntryPlan& entry);
 
+// How many blocks of one row are walked side by side: as many as keep half of the registers with sums, which hide the
+// latency of multiply-adds, if the first-level cache holds their weights and little more; beyond it each is another
+// stream that the second one serves. Small machines want short code.
+void WalkSideBySide(const Plan& plan, Kernel& kernel);
+
 // Whether the sums of few terms are made in two halves, which are added in the end: in a step of one row of few units
 // each multiply-add waits for the last one, and two halves wait half as long. So is every sum with these panels,
 // whatever the number of rows: results do not depend on it. Both halves are summed side by side, of half as many rows.

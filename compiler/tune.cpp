@@ -89,7 +89,7 @@ struct Change {
 
 // Of each choice its other values.
 std::vector<std::vector<Change>> ChangesOf(const PlanChoices& start, const Tuning& tuning) {
-  std::vector<std::vector<Change>> changes(4);
+  std::vector<std::vector<Change>> changes(5);
   for (const int columns : {2, 3, 6}) {
     if (columns != start.widest_tile)
       changes[0].push_back({fmt::format("register tiles of up to {} vectors", columns),
@@ -104,6 +104,13 @@ std::vector<std::vector<Change>> ChangesOf(const PlanChoices& start, const Tunin
       {"weights fetched ahead beyond 1 MB of them", [](PlanChoices& choices) { choices.most_weight_bytes = 1 << 20; }});
   changes[2].push_back({"no weights fetched ahead",
                         [](PlanChoices& choices) { choices.most_weight_bytes = std::numeric_limits<int64_t>::max(); }});
+  const auto batch = tuning.sizes.find("B");
+  const bool is_one_row = batch == tuning.sizes.end() || batch->second == 1;
+  for (const int blocks : {1, 2, 3, 4}) {
+    if (is_one_row)
+      changes[4].push_back({fmt::format("{} block{} of units at a time", blocks, blocks == 1 ? "" : "s"),
+                            [=](PlanChoices& choices) { choices.side_by_side = blocks; }});
+  }
   if (tuning.threads > 1) {
     changes[3].push_back(
         {"a team that shares by rows", [](PlanChoices& choices) { choices.team = TeamChoice::kByRows; }});

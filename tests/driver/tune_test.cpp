@@ -21,9 +21,9 @@ ir::Graph Layer(const std::string& cell) {
 }
 
 // All outputs and gradients.
-std::map<std::string, std::vector<double>> ResultsOf(const Program& program) {
+std::map<std::string, std::vector<double>> ResultsOf(const Program& program, size_t batch = 13) {
   Session session(program);
-  EXPECT_TRUE(session.SetExtent("T", 6) && session.SetExtent("B", 13));
+  EXPECT_TRUE(session.SetExtent("T", 6) && session.SetExtent("B", batch));
   EXPECT_TRUE(session.Initialize(5));
   EXPECT_TRUE(FillForTiming(session, 6));
   EXPECT_TRUE(session.Forward() && session.Backward());
@@ -43,6 +43,19 @@ TEST(Tune, TilesOfAnyWidthGiveTheSameBits) {
       const auto program = CompileToMemory(Layer(cell), {.plan = {.widest_tile = columns}});
       ASSERT_TRUE(program) << program.error().message;
       EXPECT_TRUE(ResultsOf(*program) == expected) << cell << ", " << columns << " columns";
+    }
+  }
+}
+
+TEST(Tune, BlocksOfOneRowGiveTheSameBits) {
+  for (const char* cell : {"lstm", "gru_reset_before", "elman"}) {
+    const auto usual = CompileToMemory(Layer(cell));
+    ASSERT_TRUE(usual) << usual.error().message;
+    const auto expected = ResultsOf(*usual, 1);
+    for (const int blocks : {1, 2, 3, 4, 9}) {
+      const auto program = CompileToMemory(Layer(cell), {.plan = {.side_by_side = blocks}});
+      ASSERT_TRUE(program) << program.error().message;
+      EXPECT_TRUE(ResultsOf(*program, 1) == expected) << cell << ", " << blocks << " blocks";
     }
   }
 }
