@@ -51,6 +51,7 @@ class Parameters {
 
   // Brings the packed form up to date; nothing happens when it is. Sessions call it before every run, with their team.
   std::expected<void, Error> Pack(const recurve_team* team = nullptr);
+  bool is_packed() const { return is_packed_.load(std::memory_order_acquire); }
 
   // For Frame: where a parameter's values and the packed form lie. Neither moves during the object's life.
   std::expected<void*, Error> Address(std::string_view name) const;

@@ -310,15 +310,28 @@ std::expected<void, Error> Frame::CheckIndices(const Call& call) const {
   return {};
 }
 
+Frame::Call* Frame::FindCall(std::string_view entry) {
+  const auto found = std::ranges::find(calls_, entry, &Call::name);
+  return found == calls_.end() ? nullptr : &*found;
+}
+
 std::expected<void, Error> Frame::Run(std::string_view entry) {
-  const auto found = std::ranges::find_if(calls_, [&](const Call& call) { return entry == call.name; });
-  if (found == calls_.end()) return Fail(fmt::format("program `{}` has no entry `{}`", program().name(), entry));
-  if (auto packed = parameters_->Pack(threads_); !packed) return packed;
-  if (!found->is_ready) {
-    if (auto prepared = Prepare(*found); !prepared) return prepared;
+  Call* call = FindCall(entry);
+  if (call == nullptr) return Fail(fmt::format("program `{}` has no entry `{}`", program().name(), entry));
+  return Run(*call);
+}
+
+std::expected<void, Error> Frame::Run(Call& call) {
+  if (!parameters_->is_packed()) {
+    if (auto packed = parameters_->Pack(threads_); !packed) return packed;
   }
-  if (auto checked = CheckIndices(*found); !checked) return checked;
-  found->entry->run(found->values.data());
+  if (!call.is_ready) {
+    if (auto prepared = Prepare(call); !prepared) return prepared;
+  }
+  if (!call.indices.empty()) {
+    if (auto checked = CheckIndices(call); !checked) return checked;
+  }
+  call.entry->run(call.values.data());
   return {};
 }
 
@@ -353,7 +366,8 @@ std::expected<void, Error> Session::Backward() {
   return Run("backward");
 }
 
-Stream::Stream(std::shared_ptr<Parameters> parameters, size_t batch) : Frame(std::move(parameters), kStepEntries) {
+Stream::Stream(std::shared_ptr<Parameters> parameters, size_t batch)
+    : Frame(std::move(parameters), kStepEntries), step_(FindCall("step")) {
   // A program without a batch axis has streams of one; a batch that cannot be is reported by the first Step.
   if (const auto axis = program().FindAxis("B")) extents_[*axis] = batch;
 }
@@ -372,7 +386,7 @@ std::expected<void, Error> Stream::Step() {
       if (auto reset = Run("reset"); !reset) return reset;
     }
   }
-  return Run("step");
+  return step_ != nullptr ? Run(*step_) : Run("step");
 }
 
 std::expected<void, Error> Stream::Reset() {

@@ -126,6 +126,8 @@ class Frame {
   std::expected<void, Error> Prepare(Call& call);
   std::expected<void, Error> CheckIndices(const Call& call) const;
   std::expected<void, Error> Run(std::string_view entry);
+  std::expected<void, Error> Run(Call& call);
+  Call* FindCall(std::string_view entry);  // null if there is no such entry; valid as long as the frame, moved or not
   std::expected<void, Error> ResizeAxis(std::string_view axis, size_t size);
   int IndexOf(std::string_view name) const;
   void Invalidate();
@@ -188,6 +190,7 @@ class Stream : public Frame {
   std::expected<void, Error> Reset();
 
  private:
+  Call* step_;  // found once: a step may take as long as a comparison of names
   bool has_begun_ = false;
 };
 

@@ -464,13 +464,13 @@ class EigenEngine : public Engine {
     return task.is_streaming() ? "ok step" : "ok forward backward inference";
   }
 
-  std::string Run(const std::string& pass) override {
+  std::string Run(const std::string& pass, int count) override {
     if (pass == "step") {
-      instance_->Step();
+      for (int i = 0; i < count; ++i) instance_->Step();
     } else if (pass == "backward") {
-      instance_->Backward();
+      for (int i = 0; i < count; ++i) instance_->Backward();
     } else {
-      instance_->Forward(pass == "forward");
+      for (int i = 0; i < count; ++i) instance_->Forward(pass == "forward");
     }
     return "";
   }
