@@ -118,6 +118,8 @@ class EntryEmitter {
     FillFrame();
     EmitStatements(entry_.statements);
     if (entry_.packs_panels) EmitPanels();
+    // Stores around the caches keep no order by themselves, not even before one that releases a lock.
+    if (HasFarStores(entry_)) builder_.CreateFence(llvm::AtomicOrdering::SequentiallyConsistent);
     builder_.CreateRetVoid();
   }
 
