@@ -32,7 +32,8 @@ struct PlannedFunction {
 // configured; without the descriptor.
 void Emit(const Plan& plan, llvm::Module& module);
 
-// The same in several modules, which are to be linked. Adds entries and sizes, and declares what they call.
+// The same in several modules, which are to be linked. Adds entries and sizes, and declares what they call; the module
+// is finished by EmitFunctions.
 std::vector<PlannedFunction> EmitEntries(const Plan& plan, llvm::Module& module);
 // Adds some of what entries call to a module of its own, or to that of the entries. Modules of different contexts may
 // be filled at the same time.
