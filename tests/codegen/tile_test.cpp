@@ -1,4 +1,4 @@
-// tests/codegen/tile_test.cpp: the code of register tiles, read from the assembly, and the order of their sums.
+// tests/codegen/tile_test.cpp: the code of register tiles, read from the assembly.
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
@@ -8,7 +8,6 @@
 #include <string>
 
 #include "compiler/compile.h"
-#include "compiler/plan_tile.h"
 #include "tests/support/assembly.h"
 #include "tests/support/graph_of.h"
 
