@@ -130,7 +130,7 @@ Amount CyclesOf(const Plan& plan, const Kernel& kernel) {
     case KernelKind::kMap:
       for (const MapProduct& product : kernel.products) {
         const Panels& panels = plan.panels[product.panels];
-        const int64_t weights = panels.depth * panels.columns() * panels.blocks();  // vectors
+        const int64_t weights = panels.elements() / panels.lanes;  // vectors
         cycles.Add(Size{weights * kWeightCycles, {}});
         cycles.Add(Half(rows * Size{weights, {}}));
       }
@@ -180,7 +180,7 @@ int64_t WeightBytes(const Plan& plan, const Kernel& kernel) {
   int64_t bytes = 0;
   for (const MapProduct& product : kernel.products) {
     const Panels& panels = plan.panels[product.panels];
-    bytes += panels.blocks() * panels.block_elements() * StoredBytes(panels.format.storage, plan.precision);
+    bytes += panels.elements() * StoredBytes(panels.format.storage, plan.precision);
   }
   return bytes;
 }

@@ -3,7 +3,6 @@
 #ifndef RECURVE_COMPILER_EMIT_KERNEL_H_
 #define RECURVE_COMPILER_EMIT_KERNEL_H_
 
-#include <bit>
 #include <map>
 #include <optional>
 #include <utility>
@@ -60,16 +59,16 @@ void EmitStoreAround(llvm::IRBuilder<>& builder, Value* value, Value* pointer);
 enum class Fetch : uint8_t { kToRead, kToWrite };
 void EmitPrefetch(llvm::IRBuilder<>& builder, Value* address, Fetch fetch);
 
-// The rest of the units that fills no vector is computed in a vector of the next power of two: odd widths are legal,
-// but LLVM takes them apart.
-inline int WidthOf(int valid) { return static_cast<int>(std::bit_ceil(static_cast<unsigned>(valid))); }
-
-// What the loop of a register tile reads.
+// What the loop of a register tile reads. Of the shape the columns are those of the panels.
+struct TilePanel {
+  Value* first;
+  int columns;
+};
 struct TileOperands {
   const TileShape& shape;
   std::vector<Value*> rows;  // of the left side
   Value* depth_stride;       // of the left side
-  std::vector<Value*> panels;
+  std::vector<TilePanel> panels;
   Value* ahead = nullptr;  // term k fetches its line k
 };
 
@@ -121,6 +120,7 @@ class KernelEmitter {
   bool Alternates() const { return kernel_.alternates && turn_ != nullptr; }
   // Whether this call computes one row, and it is known.
   bool HasOneRow();
+  bool HasRest() const;  // of a product the last block has fewer columns than the others
   void EmitMap();
   void EmitMapRows(Range rows);
   void EmitMapWithProducts();
@@ -131,11 +131,14 @@ class KernelEmitter {
     Value* number;
     int full_vectors;
     int valid;
+    bool is_last = false;  // may have other columns
   };
   void EmitBlocksOfOneRow(const Indices& outer, const Row& at, const std::vector<Block>& blocks);
   // Tiles that prefetch fetch the same panels of `next_block`.
   void EmitProducts(const std::vector<Value*>& scratch, const Indices& outer, Value* row, Value* count, Value* block,
                     Value* next_block);
+  void EmitProductOfBlock(const MapProduct& product, const BlockColumns& columns, const PanelOperands& operands,
+                          Value* scratch, Value* count, Value* blocks_ahead);
   void EmitReduce();
   void EmitReduceRows(Range rows);
   void EmitReduceColumns(const Indices& rows);

@@ -45,7 +45,7 @@ void KernelEmitter::EmitMapWithProducts() {
   }
   std::vector<Value*> scratch;
   for (const MapProduct& product : kernel_.products) {
-    int columns = emit_.plan.panels[product.panels].columns();
+    int columns = emit_.plan.panels[product.panels].block.count();
     scratch.push_back(Scratch(int64_t{kernel_.block_rows} * columns * kernel_.lanes));
   }
   EmitOwnRows(kernel_.rows.size() - 1, [&](Range rows) { EmitProductRows(scratch, rows); });
@@ -89,6 +89,17 @@ void KernelEmitter::EmitProductRows(const std::vector<Value*>& scratch, Range ro
           next = in_order(Minimum(builder_.CreateAdd(block, Word(1)), builder_.CreateSub(block_end, Word(1))));
         block = in_order(block);
         EmitProducts(scratch, outer, row, count, block, next);
+        Value* is_last = builder_.CreateICmpEQ(block, Word(blocks - 1));
+        // Lanes of the sums from row to row and, of whole vectors, from group to group.
+        std::vector<Value*> row_lanes, group_lanes;
+        for (const MapProduct& product : kernel_.products) {
+          const Panels& panels = emit_.plan.panels[product.panels];
+          auto of_block = [&](int64_t all, int64_t last) {
+            return builder_.CreateSelect(is_last, Word(last * lanes), Word(all * lanes));
+          };
+          row_lanes.push_back(of_block(panels.block.count(), panels.last().count()));
+          group_lanes.push_back(of_block(panels.block.vectors, panels.last().vectors));
+        }
         Value* first_vector = builder_.CreateMul(block, Word(vectors));
         Value* last_vector = Minimum(builder_.CreateAdd(first_vector, Word(vectors)), Word(full_vectors));
         EmitLoop(builder_, Word(0), count, Word(1), [&](Value* r) {
@@ -99,12 +110,18 @@ void KernelEmitter::EmitProductRows(const std::vector<Value*>& scratch, Range ro
             LaneBuilder builder(builder_, emit_.Shape(WidthOf(valid)));
             Value* unit = builder_.CreateMul(vector, Word(lanes));
             auto sum = [&](LaneBuilder& narrow, const LaneInstruction& instruction) -> Value* {
-              int columns = emit_.plan.panels[kernel_.products[instruction.product].panels].columns();
-              Value* column = builder_.CreateAdd(builder_.CreateSub(vector, first_vector),
-                                                 Word(int64_t{instruction.group} * vectors));
-              Value* offset =
-                  builder_.CreateMul(builder_.CreateAdd(builder_.CreateMul(r, Word(columns)), column), Word(lanes));
-              Value* address = builder_.CreateGEP(emit_.types.real, scratch[instruction.product], offset);
+              const int number = instruction.product;
+              const Panels& panels = emit_.plan.panels[kernel_.products[number].panels];
+              const auto groups = static_cast<int>(panels.groups.size());
+              Value* lane = nullptr;
+              if (valid < lanes) {
+                lane = Word(panels.last().LaneOf(instruction.group, full_vectors % vectors, groups, lanes));
+              } else {
+                lane = builder_.CreateMul(builder_.CreateSub(vector, first_vector), Word(lanes));
+                lane = builder_.CreateAdd(lane, builder_.CreateMul(group_lanes[number], Word(instruction.group)));
+              }
+              Value* offset = builder_.CreateAdd(builder_.CreateMul(r, row_lanes[number]), lane);
+              Value* address = builder_.CreateGEP(emit_.types.real, scratch[number], offset);
               return EmitVectorLoad(narrow, address, Word(1), Size{});
             };
             RunStores(builder, at, unit, valid, RunProgram(builder, at, unit, valid, sum));
@@ -113,7 +130,7 @@ void KernelEmitter::EmitProductRows(const std::vector<Value*>& scratch, Range ro
             EmitLoop(builder_, first_vector, last_vector, Word(1), [&](Value* vector) { run(lanes, vector); });
           }
           if (tail == 0) return;
-          EmitIf(builder_, builder_.CreateICmpEQ(block, Word(blocks - 1)), [&] { run(tail, Word(full_vectors)); });
+          EmitIf(builder_, is_last, [&] { run(tail, Word(full_vectors)); });
         });
       });
     });
@@ -143,45 +160,63 @@ void KernelEmitter::EmitProducts(const std::vector<Value*>& scratch, const Indic
     const MapProduct& product = kernel_.products[i];
     const Panels& panels = emit_.plan.panels[product.panels];
     const PanelOperands operands = OperandsOf(product, outer, row, block);
-    Value* scratch_stride = Word(int64_t{panels.columns()} * panels.lanes);
-    int column = 0;
-    for (int chunk : panels.chunks) {
-      Value* panel = builder_.CreateGEP(emit_.types.Stored(panels.format.storage), operands.panels,
-                                        Word(panels.depth * column * panels.lanes));
-      Value* sums = builder_.CreateGEP(emit_.types.real, scratch[i], Word(int64_t{column} * panels.lanes));
-      const TileShape tiles = TilesOf(emit_.plan, frame_->layout().entry, kernel_, product, chunk);
-      // `terms` of the sum, from term `begin` on.
-      auto call = [&](Value* begin, Value* terms, Value* is_last) {
-        llvm::Type* weight = emit_.types.Stored(panels.format.storage);
-        const int64_t row_elements = int64_t{chunk} * panels.lanes;
-        Value* first = builder_.CreateGEP(weight, panel, builder_.CreateMul(begin, Word(row_elements)));
-        Value* left = builder_.CreateGEP(ElementOf(product.left), operands.left,
-                                         builder_.CreateMul(begin, operands.depth_stride));
-        std::vector<Value*> arguments{
-            left, operands.row_stride, operands.depth_stride, first, terms, sums, scratch_stride, count};
-        if (tiles.prefetches) {
-          Value* blocks = builder_.CreateMul(builder_.CreateSub(next_block, block), Word(panels.block_elements()));
-          Value* after = builder_.CreateMul(builder_.CreateAdd(begin, terms), Word(row_elements));
-          arguments.push_back(builder_.CreateGEP(weight, panel, builder_.CreateSelect(is_last, blocks, after)));
-        }
-        if (tiles.continues) arguments.push_back(begin);
-        builder_.CreateCall(TileRows(emit_, tiles), arguments);
-      };
-      if (!tiles.continues) {
-        call(Word(0), Word(panels.depth), builder_.getTrue());
-      } else {
-        const int64_t pieces = (panels.depth + kernel_.depth - 1) / kernel_.depth;
-        EmitLoop(builder_, Word(0), Word(pieces), Word(1), [&](Value* piece) {
-          auto begin = [&](Value* i) {
-            return builder_.CreateUDiv(builder_.CreateMul(i, Word(panels.depth)), Word(pieces));
-          };
-          Value* next = builder_.CreateAdd(piece, Word(1));
-          Value* first = begin(piece);
-          call(first, builder_.CreateSub(begin(next), first), builder_.CreateICmpEQ(next, Word(pieces)));
-        });
-      }
-      column += chunk;
+    Value* blocks_ahead = next_block == nullptr ? nullptr : builder_.CreateSub(next_block, block);
+    auto emit = [&](const BlockColumns& columns) {
+      EmitProductOfBlock(product, columns, operands, scratch[i], count, blocks_ahead);
+    };
+    if (!panels.rest) {
+      emit(panels.block);
+    } else if (panels.blocks() == 1) {
+      emit(*panels.rest);
+    } else {
+      Value* is_last = builder_.CreateICmpEQ(block, Word(panels.blocks() - 1));
+      EmitChoice(builder_, is_last, [&] { emit(*panels.rest); }, [&] { emit(panels.block); });
     }
+  }
+}
+
+void KernelEmitter::EmitProductOfBlock(const MapProduct& product, const BlockColumns& columns,
+                                       const PanelOperands& operands, Value* scratch, Value* count,
+                                       Value* blocks_ahead) {
+  const Panels& panels = emit_.plan.panels[product.panels];
+  Value* scratch_stride = Word(int64_t{columns.count()} * panels.lanes);
+  int column = 0;
+  for (int chunk : columns.chunks) {
+    Value* panel = builder_.CreateGEP(emit_.types.Stored(panels.format.storage), operands.panels,
+                                      Word(panels.depth * column * panels.lanes));
+    Value* sums = builder_.CreateGEP(emit_.types.real, scratch, Word(int64_t{column} * panels.lanes));
+    const TileShape tiles = TilesOf(emit_.plan, frame_->layout().entry, kernel_, product, chunk);
+    // `terms` of the sum, from term `begin` on.
+    auto call = [&](Value* begin, Value* terms, Value* is_last) {
+      llvm::Type* weight = emit_.types.Stored(panels.format.storage);
+      const int64_t row_elements = int64_t{chunk} * panels.lanes;
+      Value* first = builder_.CreateGEP(weight, panel, builder_.CreateMul(begin, Word(row_elements)));
+      Value* left =
+          builder_.CreateGEP(ElementOf(product.left), operands.left, builder_.CreateMul(begin, operands.depth_stride));
+      std::vector<Value*> arguments{
+          left, operands.row_stride, operands.depth_stride, first, terms, sums, scratch_stride, count};
+      if (tiles.prefetches) {
+        Value* ahead = builder_.CreateMul(blocks_ahead, Word(panels.block_elements()));
+        Value* after = builder_.CreateMul(builder_.CreateAdd(begin, terms), Word(row_elements));
+        arguments.push_back(builder_.CreateGEP(weight, panel, builder_.CreateSelect(is_last, ahead, after)));
+      }
+      if (tiles.continues) arguments.push_back(begin);
+      builder_.CreateCall(TileRows(emit_, tiles), arguments);
+    };
+    if (!tiles.continues) {
+      call(Word(0), Word(panels.depth), builder_.getTrue());
+    } else {
+      const int64_t pieces = (panels.depth + kernel_.depth - 1) / kernel_.depth;
+      EmitLoop(builder_, Word(0), Word(pieces), Word(1), [&](Value* piece) {
+        auto begin = [&](Value* i) {
+          return builder_.CreateUDiv(builder_.CreateMul(i, Word(panels.depth)), Word(pieces));
+        };
+        Value* next = builder_.CreateAdd(piece, Word(1));
+        Value* first = begin(piece);
+        call(first, builder_.CreateSub(begin(next), first), builder_.CreateICmpEQ(next, Word(pieces)));
+      });
+    }
+    column += chunk;
   }
 }
 
@@ -194,32 +229,48 @@ bool KernelEmitter::HasOneRow() {
                                   });
 }
 
+bool KernelEmitter::HasRest() const {
+  return std::ranges::any_of(
+      kernel_.products, [&](const MapProduct& product) { return emit_.plan.panels[product.panels].rest.has_value(); });
+}
+
 // The sums of a block of units never leave the registers.
 void KernelEmitter::EmitBlocksOfOneRow(const Indices& outer, const Row& at, const std::vector<Block>& blocks) {
   const int lanes = kernel_.lanes, vectors = kernel_.vectors;
-  std::vector<std::vector<std::vector<Value*>>> sums(blocks.size());  // per block and product: [group][vector]
+  std::vector<std::vector<std::vector<Value*>>> sums(blocks.size());  // per block and product: its columns
   for (const MapProduct& product : kernel_.products) {
     const Panels& panels = emit_.plan.panels[product.panels];
+    auto columns_of = [&](size_t b) -> const BlockColumns& { return blocks[b].is_last ? panels.last() : panels.block; };
     std::vector<PanelOperands> operands;
     for (size_t b = 0; b < blocks.size(); ++b) {
       operands.push_back(OperandsOf(product, outer, Word(0), blocks[b].number));
       sums[b].emplace_back();
     }
-    int64_t column = 0;
-    for (int chunk : panels.chunks) {
-      std::vector<Value*> places;
-      for (const PanelOperands& of_block : operands)
-        places.push_back(builder_.CreateGEP(emit_.types.Stored(panels.format.storage), of_block.panels,
-                                            Word(panels.depth * column * panels.lanes)));
-      const TileShape shape = TilesOf(emit_.plan, frame_->layout().entry, kernel_, product, chunk);
-      const TileOperands tile{
-          .shape = shape, .rows = {operands[0].left}, .depth_stride = operands[0].depth_stride, .panels = places};
-      const std::vector<Value*> of_chunk = EmitTileSums(emit_, builder_, tile, Word(panels.depth));
+    // Tiles of all blocks side by side.
+    for (size_t i = 0;; ++i) {
+      std::vector<TilePanel> panels_of_tile;
+      std::vector<std::vector<Value*>*> of_block;
       for (size_t b = 0; b < blocks.size(); ++b) {
-        const auto first = of_chunk.begin() + static_cast<ptrdiff_t>(b) * chunk;
-        sums[b].back().insert(sums[b].back().end(), first, first + chunk);
+        const std::vector<int>& chunks = columns_of(b).chunks;
+        if (i >= chunks.size()) continue;
+        Value* first = builder_.CreateGEP(emit_.types.Stored(panels.format.storage), operands[b].panels,
+                                          Word(panels.depth * static_cast<int64_t>(sums[b].back().size()) * lanes));
+        panels_of_tile.push_back({first, chunks[i]});
+        of_block.push_back(&sums[b].back());
       }
-      column += chunk;
+      if (panels_of_tile.empty()) break;
+      const TileShape shape =
+          TilesOf(emit_.plan, frame_->layout().entry, kernel_, product, panels_of_tile.front().columns);
+      const TileOperands tile{.shape = shape,
+                              .rows = {operands[0].left},
+                              .depth_stride = operands[0].depth_stride,
+                              .panels = panels_of_tile};
+      const std::vector<Value*> of_tile = EmitTileSums(emit_, builder_, tile, Word(panels.depth));
+      auto next = of_tile.begin();
+      for (size_t p = 0; p < of_block.size(); ++p) {
+        of_block[p]->insert(of_block[p]->end(), next, next + panels_of_tile[p].columns);
+        next += panels_of_tile[p].columns;
+      }
     }
   }
   for (size_t b = 0; b < blocks.size(); ++b) {
@@ -229,7 +280,11 @@ void KernelEmitter::EmitBlocksOfOneRow(const Indices& outer, const Row& at, cons
       LaneBuilder builder(builder_, emit_.Shape(WidthOf(count)));
       Value* unit = builder_.CreateMul(builder_.CreateAdd(first_vector, Word(v)), Word(lanes));
       auto sum = [&](LaneBuilder& narrow, const LaneInstruction& instruction) -> Value* {
-        return narrow.FirstOf(sums[b][instruction.product][instruction.group * vectors + v]);
+        const Panels& panels = emit_.plan.panels[kernel_.products[instruction.product].panels];
+        const BlockColumns& columns = blocks[b].is_last ? panels.last() : panels.block;
+        const auto lane =
+            static_cast<int>(columns.LaneOf(instruction.group, v, static_cast<int>(panels.groups.size()), lanes));
+        return narrow.LanesOf(sums[b][instruction.product][lane / lanes], lane % lanes);
       };
       RunStores(builder, at, unit, count, RunProgram(builder, at, unit, count, sum));
     }
@@ -261,11 +316,11 @@ void KernelEmitter::EmitProductsOfOneRow(const Indices& outer) {
       EmitBlocksOfOneRow(outer, at, blocks);
     });
   };
-  const Block rest{Word(whole), full % vectors, tail};
+  const Block rest{Word(whole), full % vectors, tail, true};
   const bool is_alone = llvm::isa<llvm::ConstantInt>(own.begin) && llvm::isa<llvm::ConstantInt>(own.end);
-  if (is_alone && has_rest && whole % together != 0) {
-    // The rest joins the blocks that are left.
-    const int left = whole % together;
+  if (is_alone && has_rest) {
+    // The rest joins the blocks that are left; of less than a block the sums alone would wait for each other.
+    const int left = whole % together == 0 && HasRest() ? std::min(whole, together) : whole % together;
     groups(Word(0), Word(whole - left), together);
     std::vector<Block> blocks;
     for (int i = whole - left; i < whole; ++i) blocks.push_back({in_order(Word(i)), vectors, 0});

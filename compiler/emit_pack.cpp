@@ -45,46 +45,100 @@ llvm::Function* PackColumn(EmitModule& emit, Storage storage) {
   return function;
 }
 
+struct PanelPacker {
+  EmitModule& emit;
+  llvm::IRBuilder<>& builder;
+  const Panels& panels;
+  Value* packed;
+  const std::function<Value*(int)>& buffer;
+
+  llvm::ConstantInt* Word(int64_t value) const { return emit.types.Word(value); }
+
+  // A column of a chunk as it stands in a block, and lanes [lane, lane + lanes) of it.
+  struct Column {
+    int64_t chunk_start;  // terms of the panel before the chunk's, in elements
+    int chunk;
+    int number;  // in the chunk
+  };
+  struct Lanes {
+    int first, count;
+  };
+
+  // Units [unit, unit + valid) of a group fill the first of the lanes; the others are zero.
+  void Fill(Value* block, const Column& column, const Lanes& lanes, int group, Value* unit, Value* valid) {
+    const PanelGroup& from = panels.groups[group];
+    const bool paired = panels.format.IsPaired(column.number, column.chunk);
+    const bool upper = column.number % 2 != 0;
+    // Of a pair the first column has the lower halves of 32-bit words.
+    const int half = upper == emit.module.getDataLayout().isLittleEndian() ? 1 : 0;
+    const int64_t place = paired ? int64_t{column.number & ~1} * panels.lanes + half + 2 * lanes.first
+                                 : int64_t{column.number} * panels.lanes + lanes.first;
+    int64_t start = 0;
+    for (const OffsetTerm& term : from.source.offset) start += term.stride.factor * term.shift;
+    const int64_t depth_stride = from.source.axes[0].stride.factor, unit_stride = from.source.axes[1].stride.factor;
+    Value* source = builder.CreateGEP(emit.types.real, buffer(from.source.buffer), Word(start));
+    source = builder.CreateGEP(emit.types.real, source, builder.CreateMul(unit, Word(unit_stride)));
+    Value* panel = builder.CreateGEP(builder.getInt8Ty(), packed, Word(panels.offset_bytes));
+    Value* to = builder.CreateGEP(
+        emit.types.Stored(panels.format.storage), panel,
+        builder.CreateAdd(builder.CreateMul(block, Word(panels.block_elements())), Word(column.chunk_start + place)));
+    builder.CreateCall(PackColumn(emit, panels.format.storage),
+                       {to, Word(int64_t{column.chunk} * panels.lanes), source, Word(depth_stride), Word(unit_stride),
+                        Word(panels.depth), Word(lanes.count), valid, Word(paired ? 2 : 1)});
+  }
+
+  void ForEachColumn(const BlockColumns& columns, const std::function<void(int, const Column&)>& body) {
+    int first = 0;
+    for (int chunk : columns.chunks) {
+      for (int c = 0; c < chunk; ++c) body(first + c, {panels.depth * first * panels.lanes, chunk, c});
+      first += chunk;
+    }
+  }
+
+  // Blocks [begin, end); units beyond the last one are zero.
+  void PackBlocks(Value* begin, Value* end) {
+    const int vectors = panels.block.vectors;
+    ForEachColumn(panels.block, [&](int number, const Column& column) {
+      EmitLoop(builder, begin, end, Word(1), [&](Value* block) {
+        Value* vector = builder.CreateAdd(builder.CreateMul(block, Word(vectors)), Word(number % vectors));
+        Value* unit = builder.CreateMul(vector, Word(panels.lanes));
+        Value* left = builder.CreateSub(Word(panels.units), unit);
+        Fill(block, column, {0, panels.lanes}, number / vectors, unit, left);
+      });
+    });
+  }
+
+  void PackRest() {
+    const BlockColumns& rest = *panels.rest;
+    const int64_t block = panels.blocks() - 1;
+    const auto groups = static_cast<int>(panels.groups.size());
+    const int width = WidthOf(std::max(rest.tail, 1)), in_vector = panels.lanes / width;
+    ForEachColumn(rest, [&](int number, const Column& column) {
+      if (number < groups * rest.vectors) {
+        const int64_t unit = block * panels.block_units() + int64_t{number % rest.vectors} * panels.lanes;
+        Fill(Word(block), column, {0, panels.lanes}, number / rest.vectors, Word(unit), Word(panels.lanes));
+        return;
+      }
+      const int first = (number - groups * rest.vectors) * in_vector;
+      for (int i = 0; i < in_vector; ++i) {
+        const bool is_there = first + i < groups;
+        Fill(Word(block), column, {i * width, width}, is_there ? first + i : 0, Word(panels.units - rest.tail),
+             Word(is_there ? rest.tail : 0));
+      }
+    });
+  }
+};
+
 }  // namespace
 
 void EmitPacking(EmitModule& emit, llvm::IRBuilder<>& builder, const Panels& panels, Value* packed,
                  const std::function<Value*(int)>& buffer, Value* begin, Value* end) {
-  auto word = [&](int64_t value) { return emit.types.Word(value); };
-  llvm::Type* real = emit.types.real;
-  llvm::Type* stored = emit.types.Stored(panels.format.storage);
-  Value* panel = builder.CreateGEP(builder.getInt8Ty(), packed, word(panels.offset_bytes));
-  int first = 0;
-  for (int chunk : panels.chunks) {
-    for (int c = 0; c < chunk; ++c) {
-      int column = first + c;
-      // Of a pair the first column has the lower halves of 32-bit words.
-      const bool paired = panels.format.IsPaired(c, chunk);
-      const bool upper = c % 2 != 0;
-      const int half = upper == emit.module.getDataLayout().isLittleEndian() ? 1 : 0;
-      const int64_t place = paired ? int64_t{c & ~1} * panels.lanes + half : int64_t{c} * panels.lanes;
-      const PanelGroup& group = panels.groups[column / panels.vectors];
-      int64_t start = 0;
-      for (const OffsetTerm& term : group.source.offset) start += term.stride.factor * term.shift;
-      Value* source = builder.CreateGEP(real, buffer(group.source.buffer), word(start));
-      EmitLoop(builder, begin, end, word(1), [&](Value* block) {
-        // Units [unit, unit + lanes) of the group; those beyond its end are zero.
-        Value* unit = builder.CreateMul(
-            builder.CreateAdd(builder.CreateMul(block, word(panels.vectors)), word(column % panels.vectors)),
-            word(panels.lanes));
-        Value* left = builder.CreateSub(word(panels.units), unit);
-        Value* to = builder.CreateGEP(stored, panel,
-                                      builder.CreateAdd(builder.CreateMul(block, word(panels.block_elements())),
-                                                        word(panels.depth * first * panels.lanes + place)));
-        Value* from =
-            builder.CreateGEP(real, source, builder.CreateMul(unit, word(group.source.axes[1].stride.factor)));
-        builder.CreateCall(PackColumn(emit, panels.format.storage),
-                           {to, word(int64_t{chunk} * panels.lanes), from, word(group.source.axes[0].stride.factor),
-                            word(group.source.axes[1].stride.factor), word(panels.depth), word(panels.lanes), left,
-                            word(paired ? 2 : 1)});
-      });
-    }
-    first += chunk;
-  }
+  PanelPacker packer{emit, builder, panels, packed, buffer};
+  if (!panels.rest) return packer.PackBlocks(begin, end);
+  Value* last = emit.types.Word(panels.blocks() - 1);
+  packer.PackBlocks(begin, builder.CreateSelect(builder.CreateICmpSLT(end, last), end, last));
+  Value* has_last = builder.CreateAnd(builder.CreateICmpSLE(begin, last), builder.CreateICmpSGT(end, last));
+  EmitIf(builder, has_last, [&] { packer.PackRest(); });
 }
 
 }  // namespace recurve

@@ -84,7 +84,7 @@ llvm::Function* Tile(EmitModule& emit, int rows, TileShape shape) {
                                                 {.shape = shape,
                                                  .rows = row_pointers,
                                                  .depth_stride = a_depth_stride,
-                                                 .panels = {function->getArg(3)},
+                                                 .panels = {{function->getArg(3), shape.columns}},
                                                  .ahead = ahead},
                                                 function->getArg(4), initial);
   const std::vector<Value*> results = places();
@@ -115,16 +115,18 @@ std::vector<Value*> EmitTerm(EmitModule& emit, llvm::IRBuilder<>& builder, const
                              const std::vector<Value*>& sums) {
   const EmitTypes& types = emit.types;
   const TileShape& shape = operands.shape;
-  const int columns = shape.columns, lanes = shape.lanes;
+  const int lanes = shape.lanes;
   const size_t rows = operands.rows.size();
   const PanelFormat& format = shape.format;
   LaneBuilder lane_builder(builder, emit.Shape(lanes)), scalar_builder(builder, emit.Shape(1));
   llvm::Type* a_element = types.Stored(shape.left_storage);
   llvm::Type* weight = types.Stored(format.storage);
   Value* a_offset = builder.CreateMul(k, operands.depth_stride);
-  Value* row_offset = builder.CreateMul(k, types.Word(int64_t{columns} * lanes));
   std::vector<Value*> panel_rows;
-  for (Value* panel : operands.panels) panel_rows.push_back(builder.CreateGEP(weight, panel, row_offset));
+  for (const TilePanel& panel : operands.panels) {
+    Value* row_offset = builder.CreateMul(k, types.Word(int64_t{panel.columns} * lanes));
+    panel_rows.push_back(builder.CreateGEP(weight, panel.first, row_offset));
+  }
   // One line a term: more would wait for each other, and the loads of this tile for them.
   if (operands.ahead != nullptr) {
     Value* line = builder.CreateMul(k, types.Word(kLineBytes));
@@ -142,34 +144,39 @@ std::vector<Value*> EmitTerm(EmitModule& emit, llvm::IRBuilder<>& builder, const
     return builder.CreateAlignedLoad(vector, address, align);
   };
   auto load_panel = [&](size_t panel, int c) {
-    if (!format.IsPaired(c, columns)) return Widen(lane_builder, load_vector(weight, panel, c), format.storage);
+    if (!format.IsPaired(c, operands.panels[panel].columns))
+      return Widen(lane_builder, load_vector(weight, panel, c), format.storage);
     Value*& pair = pairs[{panel, c / 2}];
     if (pair == nullptr) pair = load_vector(builder.getInt32Ty(), panel, c & ~1);
     return WidenOfPair(lane_builder, pair, c % 2 != 0);
   };
   std::vector<Value*> next(sums.size());
   std::vector<Lane> held;
-  if (rows <= static_cast<size_t>(columns)) {
+  const bool holds_rows = rows <= static_cast<size_t>(operands.panels[0].columns);
+  if (holds_rows) {
     for (size_t r = 0; r < rows; ++r) held.push_back(load_a(r));
   }
+  size_t first_sum = 0;
   for (size_t panel = 0; panel < panel_rows.size(); ++panel) {
+    const int columns = operands.panels[panel].columns;
     auto multiply = [&](size_t r, int c, Lane x, Lane y) {
-      const size_t place = (panel * rows + r) * columns + c;
+      const size_t place = first_sum + r * columns + c;
       next[place] = lane_builder.FusedMultiplyAdd(x, y, lane_builder.Wrap(sums[place])).value;
     };
-    if (rows <= static_cast<size_t>(columns)) {
+    if (holds_rows) {
       for (int c = 0; c < columns; ++c) {
         Lane streamed = load_panel(panel, c);
         for (size_t r = 0; r < rows; ++r) multiply(r, c, held[r], streamed);
       }
-      continue;
+    } else {
+      std::vector<Lane> weights;
+      for (int c = 0; c < columns; ++c) weights.push_back(load_panel(panel, c));
+      for (size_t r = 0; r < rows; ++r) {
+        Lane streamed = load_a(r);
+        for (int c = 0; c < columns; ++c) multiply(r, c, streamed, weights[c]);
+      }
     }
-    std::vector<Lane> weights;
-    for (int c = 0; c < columns; ++c) weights.push_back(load_panel(panel, c));
-    for (size_t r = 0; r < rows; ++r) {
-      Lane streamed = load_a(r);
-      for (int c = 0; c < columns; ++c) multiply(r, c, streamed, weights[c]);
-    }
+    first_sum += rows * columns;
   }
   return next;
 }
@@ -179,7 +186,8 @@ std::vector<Value*> EmitTerm(EmitModule& emit, llvm::IRBuilder<>& builder, const
 std::vector<Value*> EmitTileSums(EmitModule& emit, llvm::IRBuilder<>& builder, const TileOperands& operands,
                                  Value* depth, std::vector<Value*> initial) {
   auto add_term = [&](Value* k, const std::vector<Value*>& sums) { return EmitTerm(emit, builder, operands, k, sums); };
-  const size_t count = operands.panels.size() * operands.rows.size() * static_cast<size_t>(operands.shape.columns);
+  size_t count = 0;
+  for (const TilePanel& panel : operands.panels) count += operands.rows.size() * static_cast<size_t>(panel.columns);
   LaneBuilder lanes(builder, emit.Shape(operands.shape.lanes));
   const std::vector<Value*> zeros(count, lanes.Constant(0).value);
   if (initial.empty()) initial = zeros;

@@ -114,11 +114,11 @@ llvm::Value* LaneBuilder::Fold(llvm::Value* value, double identity, Combine comb
   return value;
 }
 
-llvm::Value* LaneBuilder::FirstOf(llvm::Value* vector) {
+llvm::Value* LaneBuilder::LanesOf(llvm::Value* vector, int first) {
   if (vector->getType() == type()) return vector;
-  if (shape_.width == 1) return ir_.CreateExtractElement(vector, uint64_t{0});
+  if (shape_.width == 1) return ir_.CreateExtractElement(vector, static_cast<uint64_t>(first));
   std::vector<int> order(static_cast<size_t>(shape_.width));
-  std::iota(order.begin(), order.end(), 0);
+  std::iota(order.begin(), order.end(), first);
   return ir_.CreateShuffleVector(vector, order);
 }
 

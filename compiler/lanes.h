@@ -60,8 +60,8 @@ class LaneBuilder {
   Lane FusedMultiplyAdd(Lane a, Lane b, Lane c);
   // The value column of an elementwise row of ir/ops.def; one operand per arity. Also `random`, of five operands.
   Lane Elementwise(ir::Op op, std::span<const Lane> operands);
-  // The first lanes of a vector that has as many or more.
-  llvm::Value* FirstOf(llvm::Value* vector);
+  // The lanes of a longer vector, or of one as long, from `first` on.
+  llvm::Value* LanesOf(llvm::Value* vector, int first);
   // Sum or maximum over the lanes, in a fixed order (halves): a scalar. A NaN in any lane is the result.
   llvm::Value* HorizontalSum(Lane a);
   llvm::Value* HorizontalMax(Lane a);

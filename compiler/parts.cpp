@@ -38,7 +38,7 @@ Work WorkOf(const Plan& plan, const EntryPlan& entry, const Kernel& kernel, bool
   if (!kernel.products.empty()) work.cost += has_tiles ? kProductOfRows : kProductOfOneRow;
   if (!has_tiles) return work;
   for (const MapProduct& product : kernel.products) {
-    for (int columns : plan.panels[product.panels].chunks)
+    for (int columns : plan.panels[product.panels].TileColumns())
       work.tiles.insert(TilesOf(plan, entry, kernel, product, columns));
   }
   for (int columns : kernel.chunks) work.tiles.insert(TilesOf(kernel, columns));

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <numeric>
 #include <set>
 #include <span>
 
@@ -344,7 +345,7 @@ void LayOutPacked(Plan& plan) {
   }
   for (Panels& panels : plan.panels) {
     panels.offset_bytes = offset;
-    offset += AlignUp(panels.blocks() * panels.block_elements() * StoredBytes(panels.format.storage, plan.precision));
+    offset += AlignUp(panels.elements() * StoredBytes(panels.format.storage, plan.precision));
   }
   plan.packed_bytes = offset;
 }
@@ -363,12 +364,29 @@ int Plan::AddPanels(Panels wanted) {
   return static_cast<int>(panels.size()) - 1;
 }
 
+int BlockColumns::count() const { return std::accumulate(chunks.begin(), chunks.end(), 0); }
+
+int64_t BlockColumns::LaneOf(int group, int vector, int groups, int lanes) const {
+  if (vector < vectors || tail == 0) return (int64_t{group} * vectors + vector) * lanes;
+  return int64_t{groups} * vectors * lanes + int64_t{group} * WidthOf(tail);
+}
+
+int64_t Panels::elements() const {
+  return blocks() * block_elements() - (rest ? depth * (block.count() - rest->count()) * lanes : 0);
+}
+
+std::vector<int> Panels::TileColumns() const {
+  std::vector<int> columns = block.chunks;
+  if (rest) columns.insert(columns.end(), rest->chunks.begin(), rest->chunks.end());
+  return columns;
+}
+
 bool Panels::SameLayout(const Panels& other) const {
   auto same_source = [](const PanelGroup& a, const PanelGroup& b) {
     return a.source_name == b.source_name && a.source.offset == b.source.offset && a.source.axes == b.source.axes;
   };
-  return units == other.units && depth == other.depth && lanes == other.lanes && vectors == other.vectors &&
-         chunks == other.chunks && format == other.format && std::ranges::equal(groups, other.groups, same_source);
+  return units == other.units && depth == other.depth && lanes == other.lanes && block == other.block &&
+         rest == other.rest && format == other.format && std::ranges::equal(groups, other.groups, same_source);
 }
 
 Plan MakePlan(const std::string& name, std::vector<EntryGraph> entries, Precision precision, const TargetFacts& machine,

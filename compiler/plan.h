@@ -21,6 +21,7 @@
 #ifndef RECURVE_COMPILER_PLAN_H_
 #define RECURVE_COMPILER_PLAN_H_
 
+#include <bit>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -182,6 +183,24 @@ struct PanelFormat {
   auto operator<=>(const PanelFormat&) const = default;
 };
 
+// The rest of the units that fills no vector is computed in a vector of the next power of two: odd widths are legal,
+// but LLVM takes them apart.
+inline int WidthOf(int valid) { return static_cast<int>(std::bit_ceil(static_cast<unsigned>(valid))); }
+
+// How the columns (vectors) of a block of units stand: `vectors` whole vectors of units of the first group, of the
+// second and so on; then the `tail` units that are left, of as many groups side by side as a vector holds, each in the
+// next power of two of lanes.
+struct BlockColumns {
+  int vectors = 1;
+  int tail = 0;
+  std::vector<int> chunks;  // columns of each register tile
+
+  int count() const;  // of columns
+  // The first lane of vector `vector` of a group, counted through all columns; with vector = vectors of its tail.
+  int64_t LaneOf(int group, int vector, int groups, int lanes) const;
+  bool operator==(const BlockColumns&) const = default;
+};
+
 // A panel set: weights of several column groups, rearranged by `pack`.
 //   layout: for each block of units, for each chunk of columns: [depth][chunk columns][lanes], zero-padded
 struct Panels {
@@ -189,14 +208,17 @@ struct Panels {
   int64_t units = 0;  // of a group
   int64_t depth = 0;  // terms of the sum
   int lanes = 1;
-  int vectors = 1;          // of units in a block
-  std::vector<int> chunks;  // columns (vectors) of each register tile; they sum to groups * vectors
+  BlockColumns block;                // of every block, but for
+  std::optional<BlockColumns> rest;  // the last one, if it has fewer columns
   PanelFormat format;
   int64_t offset_bytes = 0;  // from the start of the packed buffer
 
-  int columns() const { return static_cast<int>(groups.size()) * vectors; }
-  int64_t blocks() const { return (units + int64_t{lanes} * vectors - 1) / (int64_t{lanes} * vectors); }
-  int64_t block_elements() const { return depth * columns() * lanes; }
+  int64_t block_units() const { return int64_t{lanes} * block.vectors; }
+  int64_t blocks() const { return (units + block_units() - 1) / block_units(); }
+  int64_t block_elements() const { return depth * block.count() * lanes; }
+  const BlockColumns& last() const { return rest ? *rest : block; }
+  int64_t elements() const;              // of all blocks
+  std::vector<int> TileColumns() const;  // of the register tiles of any block
   // The same weights in the same order; `buffer` of the sources aside.
   bool SameLayout(const Panels& other) const;
 };

@@ -234,14 +234,16 @@ void BlockPlanner::Finish(Draft& draft) {
   for (const auto& groups : draft.groups) group_counts.push_back(static_cast<int>(groups.size()));
   if (kernel.kind == KernelKind::kProduct) group_counts = {1};
   int64_t units = kernel.units.is_constant() ? kernel.units.extent : 1;
-  Tiling tiling = ChooseTiling(context_.plan->machine, context_.plan->precision, units, group_counts,
-                               context_.plan->choices.widest_tile);
+  // More kinds of tiles are more code.
+  const bool may_differ = kernel.kind != KernelKind::kProduct && context_.plan->machine.l2_bytes > 0;
+  const Tiling tiling = ChooseTiling(context_.plan->machine, context_.plan->precision, units, group_counts,
+                                     context_.plan->choices.widest_tile, may_differ);
   kernel.lanes = tiling.lanes;
   kernel.vectors = tiling.vectors;
   kernel.tile_rows = tiling.tile_rows;
   kernel.block_rows = tiling.block_rows;
   if (kernel.kind == KernelKind::kProduct) {
-    kernel.chunks = tiling.chunks[0];
+    kernel.chunks = tiling.products[0].block.chunks;
     // Results that no near cache holds are visited half as often; with half the rows that takes no more of the stack.
     const int depths = HasFarResults(*context_.plan, kernel) ? 2 : 1;
     kernel.block_rows = (kernel.tile_rows + depths - 1) / depths * kernel.lanes;
@@ -278,9 +280,9 @@ void BlockPlanner::Finish(Draft& draft) {
          .units = units,
          .depth = draft.groups[i][0].source.axes[0].extent.extent,
          .lanes = tiling.lanes,
-         .vectors = tiling.vectors,
-         .chunks = tiling.chunks[i],
-         .format = ChooseFormat(context_.plan->machine, context_.plan->store, tiling.chunks[i])});
+         .block = tiling.products[i].block,
+         .rest = tiling.products[i].rest,
+         .format = ChooseFormat(context_.plan->machine, context_.plan->store, tiling.products[i].block.chunks)});
   }
   if (kernel.label.empty()) {
     for (const LaneStore& store : kernel.stores) {

@@ -109,7 +109,7 @@ class EntryTeams {
     }
     if (!entry_.packs_panels) return;
     for (const Panels& panels : plan_.panels) {
-      rule.shared_cycles.Add(Size{panels.blocks() * panels.block_elements(), {}});
+      rule.shared_cycles.Add(Size{panels.elements(), {}});
     }
   }
 

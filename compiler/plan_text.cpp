@@ -142,12 +142,14 @@ class PlanPrinter {
       for (const PanelGroup& group : panels.groups) {
         if (std::ranges::find(sources, group.source_name) == sources.end()) sources.push_back(group.source_name);
       }
+      const std::string rest =
+          panels.rest ? fmt::format(", of the last units {}", fmt::join(panels.rest->chunks, " + ")) : "";
       out_ += fmt::format(
-          "{}  product {} @ panels {} of {}: depth {}{}, {} column group{}, tiles of {} rows x {} vectors of {}\n",
+          "{}  product {} @ panels {} of {}: depth {}{}, {} column group{}, tiles of {} rows x {} vectors of {}{}\n",
           indent, View(product.left), product.panels, fmt::join(sources, ", "), panels.depth,
           AreInHalves(plan_, panels) ? " in two halves" : "", panels.groups.size(),
-          panels.groups.size() == 1 ? "" : "s that share a tile", kernel.tile_rows, fmt::join(panels.chunks, " + "),
-          kernel.lanes);
+          panels.groups.size() == 1 ? "" : "s that share a tile", kernel.tile_rows,
+          fmt::join(panels.block.chunks, " + "), kernel.lanes, rest);
     }
     if (kernel.kind == KernelKind::kRecurrence) PrintRecurrence(kernel, indent);
     if (kernel.kind == KernelKind::kReduce && kernel.block_rows > 1) {
@@ -244,9 +246,11 @@ std::string PrintPlan(const Plan& plan) {
                                 plan.machine.vector_registers, plan.machine.vector_bytes);
   for (size_t i = 0; i < plan.panels.size(); ++i) {
     const Panels& panels = plan.panels[i];
-    out += fmt::format("panels {}: {} blocks of [{} terms][{} columns][{} lanes]{}{} at byte {}\n", i, panels.blocks(),
-                       panels.depth, panels.columns(), panels.lanes, Text(panels.format.storage),
-                       panels.format.pairs ? ", columns in pairs," : "", panels.offset_bytes);
+    out +=
+        fmt::format("panels {}: {} blocks of [{} terms][{} columns][{} lanes]{}{}{} at byte {}\n", i, panels.blocks(),
+                    panels.depth, panels.block.count(), panels.lanes,
+                    panels.rest ? fmt::format(", the last of {} columns,", panels.rest->count()) : "",
+                    Text(panels.format.storage), panels.format.pairs ? ", columns in pairs," : "", panels.offset_bytes);
   }
   for (const EntryPlan& entry : plan.entries) PlanPrinter(plan, entry, &out).Print();
   return out;

@@ -6,13 +6,12 @@
 
 #include "compiler/cost.h"
 
-#include <algorithm>
-
 namespace recurve {
 namespace {
 
 constexpr int64_t kScratchBytes = 8192;  // sums of a block: a quarter of the smallest first-level cache
 constexpr int kMostBlockRows = 64;
+constexpr double kTileCost = 0.3;  // of a tile beside its columns
 
 // `halves` of each sum; a product is a value of its own where it is not part of a multiply-add.
 int RegistersOf(const TargetFacts& machine, int rows, int columns, int halves) {
@@ -33,18 +32,44 @@ std::vector<int> EvenChunks(int columns, int widest) {
   return chunks;
 }
 
+// The columns that `units` of each group take.
+int ColumnsOf(int64_t units, int groups, int lanes) {
+  const auto whole = static_cast<int>(units / lanes), tail = static_cast<int>(units % lanes);
+  const int of_tails = tail == 0 ? 0 : (groups * WidthOf(tail) + lanes - 1) / lanes;
+  return groups * whole + of_tails;
+}
+
+struct Widths {
+  int lanes, groups, widest_tile;
+  bool last_may_differ;
+};
+
+// Of the last of the blocks of so many vectors, if it is another.
+int ColumnsOfRest(const Widths& widths, int64_t units, int vectors) {
+  const int columns = ColumnsOf(units % (int64_t{widths.lanes} * vectors), widths.groups, widths.lanes);
+  return widths.last_may_differ && columns < widths.groups * vectors ? columns : 0;
+}
+
+// A tile costs its columns and something.
+double CostOfBlock(const Widths& widths, int columns) {
+  return columns + kTileCost * ((columns + widths.widest_tile - 1) / widths.widest_tile);
+}
+
 // Vectors of units in a block: as many as a wide tile holds, unless the last block is then mostly padding.
-int ChooseVectors(int64_t vectors_of_units, int most_groups, int widest) {
+int ChooseVectors(const Widths& widths, int64_t units) {
   int best = 1;
   double best_cost = 0;
-  for (int vectors = 1; vectors * most_groups <= widest || vectors == 1; ++vectors) {
-    int columns = std::min(vectors * most_groups, widest);
-    int64_t computed = (vectors_of_units + vectors - 1) / vectors * vectors;
-    double cost = static_cast<double>(computed) * (1.0 + 0.3 / columns);
-    if (vectors == 1 || cost <= best_cost) {
-      best = vectors;
-      best_cost = cost;
-    }
+  for (int vectors = 1; vectors * widths.groups <= widths.widest_tile || vectors == 1; ++vectors) {
+    const int64_t block = int64_t{widths.lanes} * vectors;
+    if (widths.last_may_differ && vectors > 1 && block - widths.lanes >= units) break;
+    const int rest = ColumnsOfRest(widths, units, vectors);
+    const int64_t blocks = rest > 0 ? units / block : (units + block - 1) / block;
+    double cost =
+        static_cast<double>(blocks) * CostOfBlock(widths, widths.groups * vectors) + CostOfBlock(widths, rest);
+    if (rest == 1) cost += kTileCost;  // as many rows as of wider tiles do not hide the latency
+    if (vectors > 1 && cost > best_cost) continue;
+    best = vectors;
+    best_cost = cost;
   }
   return best;
 }
@@ -67,18 +92,25 @@ PanelFormat ChooseFormat(const TargetFacts& machine, Storage store, const std::v
 }
 
 Tiling ChooseTiling(const TargetFacts& machine, Precision precision, int64_t units, const std::vector<int>& groups,
-                    int widest_tile) {
+                    int widest_tile, bool may_differ) {
   Tiling tiling;
   tiling.lanes = machine.Lanes(ElementBytes(precision));
   if (groups.empty()) return tiling;
-  int most_groups = *std::ranges::max_element(groups);
-  tiling.vectors = ChooseVectors((units + tiling.lanes - 1) / tiling.lanes, most_groups, widest_tile);
+  auto widths = [&](int count) { return Widths{tiling.lanes, count, widest_tile, may_differ}; };
+  tiling.vectors = ChooseVectors(widths(*std::ranges::max_element(groups)), units);
+  const auto left = static_cast<int>(units % (int64_t{tiling.lanes} * tiling.vectors));
   int widest = 1;
   int columns = 0;
   for (int count : groups) {
-    tiling.chunks.push_back(EvenChunks(count * tiling.vectors, widest_tile));
-    widest = std::max(widest, tiling.chunks.back().front());
-    columns += count * tiling.vectors;
+    Tiling::Product product{
+        .block = {.vectors = tiling.vectors, .chunks = EvenChunks(count * tiling.vectors, widest_tile)}, .rest = {}};
+    if (const int rest = ColumnsOfRest(widths(count), units, tiling.vectors); rest > 0) {
+      product.rest = {
+          .vectors = left / tiling.lanes, .tail = left % tiling.lanes, .chunks = EvenChunks(rest, widest_tile)};
+    }
+    widest = std::max(widest, product.block.chunks.front());
+    columns += product.block.count();
+    tiling.products.push_back(std::move(product));
   }
   tiling.tile_rows = MostRows(machine, widest);
   int64_t row_bytes = int64_t{columns} * tiling.lanes * ElementBytes(precision);
@@ -106,7 +138,7 @@ void StreamWeights(const Plan& plan, Kernel& kernel) {
   int64_t row_bytes = 1;  // of a panel
   for (const MapProduct& product : kernel.products) {
     const Panels& panels = plan.panels[product.panels];
-    for (int columns : panels.chunks) {
+    for (int columns : panels.TileColumns()) {
       const int64_t bytes = int64_t{columns} * panels.lanes * StoredBytes(panels.format.storage, plan.precision);
       row_bytes = std::max(row_bytes, bytes);
     }
@@ -131,7 +163,7 @@ void WalkSideBySide(const Plan& plan, Kernel& kernel) {
   int64_t bytes = 0;
   for (const MapProduct& product : kernel.products) {
     const Panels& panels = plan.panels[product.panels];
-    sums = std::max(sums, panels.columns() * (AreInHalves(plan, panels) ? 2 : 1));
+    sums = std::max(sums, panels.block.count() * (AreInHalves(plan, panels) ? 2 : 1));
     bytes += panels.block_elements() * StoredBytes(panels.format.storage, plan.precision);
   }
   const auto cache = static_cast<int64_t>(plan.machine.l1_bytes);

@@ -3,7 +3,9 @@
 // A register tile keeps rows x columns sums in vector registers while it walks the summed axis, beside the shorter side
 // of the outer product and one register for the longer side: rows * columns + min(rows, columns) + 1 registers, and
 // one more for a product that no instruction adds up. More columns than fit are split evenly into chunks. Vectors of
-// units are added to a block until a tile is wide enough, as long as that does not pad away more than it gains.
+// units are added to a block until a tile is wide enough, as long as that does not pad away more than it gains. Units
+// that are left over make a block of fewer columns, in which several groups share a vector (20 units of an LSTM are
+// four vectors and one, not eight).
 
 #ifndef RECURVE_COMPILER_PLAN_TILE_H_
 #define RECURVE_COMPILER_PLAN_TILE_H_
@@ -18,17 +20,21 @@
 namespace recurve {
 
 struct Tiling {
-  int lanes = 1;                         // units in a vector
-  int vectors = 1;                       // vectors of units in a block
-  int tile_rows = 1;                     // largest number of rows of a register tile
-  int block_rows = 1;                    // rows of a block
-  std::vector<std::vector<int>> chunks;  // per product: the columns of each register tile
+  int lanes = 1;       // units in a vector
+  int vectors = 1;     // vectors of units in a block
+  int tile_rows = 1;   // largest number of rows of a register tile
+  int block_rows = 1;  // rows of a block
+  struct Product {
+    BlockColumns block;
+    std::optional<BlockColumns> rest;  // of the last block, if it has fewer columns
+  };
+  std::vector<Product> products;
 };
 
 // For `units` and products that have `groups` column groups each, in tiles of at most `widest_tile` columns; without
-// products a block is one vector.
+// products a block is one vector. The last block is like the others unless it `may_differ`.
 Tiling ChooseTiling(const TargetFacts& machine, Precision precision, int64_t units, const std::vector<int>& groups,
-                    int widest_tile);
+                    int widest_tile, bool may_differ);
 
 // Pairs hold two more registers in a tile than its sums and factors, which is why they want many.
 PanelFormat ChooseFormat(const TargetFacts& machine, Storage store, const std::vector<int>& chunks);

@@ -196,13 +196,15 @@ class EntryRemarks {
 
   void VisitLanes(const Kernel& kernel) {
     if (!kernel.units.is_constant() || kernel.lanes == 1) return;
-    const int64_t units = kernel.units.extent, block = int64_t{kernel.lanes} * kernel.vectors;
-    if (!kernel.products.empty()) {
-      const int64_t computed = (units + block - 1) / block * block;
-      if (units * 100 < computed * kFullEnough)
-        Add(Kind::kLanes, true,
-            fmt::format("`{}`: units {} fill {} % of {} lanes", OutputOf(entry_, kernel), units, units * 100 / computed,
-                        computed));
+    const int64_t units = kernel.units.extent;
+    for (const MapProduct& product : kernel.products) {
+      const Panels& panels = plan_.panels[product.panels];
+      const int64_t sums = static_cast<int64_t>(panels.groups.size()) * units;
+      const int64_t computed = panels.elements() / panels.depth;
+      if (sums * 100 >= computed * kFullEnough) continue;
+      Add(Kind::kLanes, true,
+          fmt::format("`{}`: {} sums of `{}` fill {} % of {} lanes", OutputOf(entry_, kernel), sums,
+                      ProductText(plan_, entry_, product), sums * 100 / computed, computed));
     }
     for (const LaneInstruction& instruction : kernel.program) {
       if (instruction.kind != LaneInstruction::Kind::kLoad) continue;

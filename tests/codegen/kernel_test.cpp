@@ -1,126 +1,27 @@
 // tests/codegen/kernel_test.cpp: what compiled kernels promise beside their values: the same bits for any number of
-// threads and any split of a sequence into steps, null arguments, and every remainder of rows, units and terms.
+// rows and any split of a sequence into steps, null arguments, and every remainder of rows, units and terms.
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <atomic>
-#include <cstdlib>
-#include <ostream>
-#include <thread>
+#include <cmath>
 
 #include "compiler/compile.h"
 #include "compiler/gradcheck.h"
-#include "frontend/frontend.h"
 #include "ir/builder.h"
 #include "runtime/session.h"
-#include "tests/support/random_cell.h"
+#include "tests/support/graph_of.h"
+#include "tests/support/session_results.h"
 
 namespace recurve {
 namespace {
-
-using Extents = std::map<std::string, int64_t, std::less<>>;
-
-ir::Graph GraphOf(const std::string& source, const std::string& entry, const Extents& extents) {
-  frontend::LoadResult loaded = frontend::Load(entry, source);
-  EXPECT_TRUE(loaded.program) << loaded.messages;
-  frontend::BuildResult built = frontend::Build(*loaded.program, entry, extents);
-  EXPECT_TRUE(built.graph) << built.messages;
-  return *std::move(built.graph);
-}
-
-// A library cell as a model of one scan, so that the library's text need not be read.
-ir::Graph LibraryCell(const std::string& cell, int64_t inputs, int64_t units) {
-  return GraphOf(
-      fmt::format("model m(I, H) {{\n  input x: [I] over T\n  y = scan {}(H=H) over x\n  output y\n}}\n", cell), "m",
-      {{"I", inputs}, {"H", units}});
-}
 
 Program Compiled(const ir::Graph& graph, Precision precision = Precision::kF32) {
   auto program = CompileToMemory(graph, {.precision = precision});
   EXPECT_TRUE(program) << program.error().message;
   return *std::move(program);
 }
-
-// Uniform numbers in every real tensor that is given from outside, and adjoints of every output.
-void FillArguments(Session& session, uint64_t seed) {
-  uint64_t stream = seed;
-  for (const recurve_slot* slot : session.tensors()) {
-    bool given =
-        slot->kind == RECURVE_SLOT_INPUT || slot->kind == RECURVE_SLOT_STATE || slot->kind == RECURVE_SLOT_ADJOINT;
-    if (!given || slot->is_index) continue;
-    auto values = session.Tensor<float>(slot->name);
-    ASSERT_TRUE(values) << values.error().message;
-    for (float& value : *values) {
-      stream = stream * 6364136223846793005u + 1442695040888963407u;
-      value = static_cast<float>(static_cast<double>(stream >> 40) / (1 << 24)) - 0.5f;
-    }
-  }
-}
-
-// Every output and gradient of one forward and backward pass.
-std::map<std::string, std::vector<double>> Results(Session& session) {
-  EXPECT_TRUE(session.Forward());
-  EXPECT_TRUE(session.Backward());
-  std::map<std::string, std::vector<double>> results;
-  for (const recurve_slot* slot : session.tensors()) {
-    if (slot->kind == RECURVE_SLOT_OUTPUT) results[slot->name] = *session.Get(slot->name);
-  }
-  return results;
-}
-
-struct Sizes {
-  int64_t inputs, units;
-  size_t steps, batch;
-};
-
-// The name of a test.
-void PrintTo(const Sizes& sizes, std::ostream* out) {
-  *out << fmt::format("{}_{}_{}_{}", sizes.inputs, sizes.units, sizes.steps, sizes.batch);
-}
-
-// Results of a session with these sizes for a team of `threads`, or none.
-std::map<std::string, std::vector<double>> ResultsWithTeam(const Program& program, const Sizes& sizes, size_t threads) {
-  Session session(program);
-  EXPECT_TRUE(session.SetExtent("T", sizes.steps));
-  EXPECT_TRUE(session.SetExtent("B", sizes.batch));
-  EXPECT_TRUE(session.Initialize(7));
-  FillArguments(session, 3);
-  if (threads > 1) {
-    auto team = Team::Start(threads);
-    EXPECT_TRUE(team);
-    session.UseTeam(*team);
-  }
-  return Results(session);
-}
-
-// However a team shares the work, and for members that get nothing to do.
-void ExpectTheSameBits(const ir::Graph& graph, const Sizes& sizes) {
-  std::map<std::string, std::vector<double>> expected = ResultsWithTeam(Compiled(graph), sizes, 1);
-  for (TeamChoice choice : {TeamChoice::kByCost, TeamChoice::kByRows, TeamChoice::kByUnits}) {
-    auto program = CompileToMemory(graph, {.plan = {.team = choice}});
-    ASSERT_TRUE(program) << program.error().message;
-    for (size_t threads : {2, 3, 5}) {
-      for (const auto& [name, values] : ResultsWithTeam(*program, sizes, threads)) {
-        EXPECT_TRUE(values == expected[name])
-            << name << ", " << threads << " threads, choice " << static_cast<int>(choice);
-      }
-    }
-  }
-}
-
-class Threads : public testing::TestWithParam<std::tuple<std::string, Sizes>> {};
-
-TEST_P(Threads, GiveTheSameBits) {
-  const auto& [cell, sizes] = GetParam();
-  ExpectTheSameBits(LibraryCell(cell, sizes.inputs, sizes.units), sizes);
-}
-
-INSTANTIATE_TEST_SUITE_P(Codegen, Threads,
-                         testing::Combine(testing::Values("lstm", "gru", "layernorm_lstm", "sru"),
-                                          testing::Values(Sizes{5, 8, 3, 1}, Sizes{33, 40, 6, 9},
-                                                          Sizes{16, 64, 4, 35})));
 
 // Sums that are left and continued, and whatever is fetched ahead.
 TEST(StreamedWeights, GiveTheSameBits) {
@@ -146,111 +47,6 @@ TEST(Entries, ForwardAloneSaysHowLargeItsTapeIs) {
   ASSERT_NE(program->descriptor().tape_bytes, nullptr);
   const size_t extents[] = {3, 2};
   EXPECT_GT(program->descriptor().tape_bytes(extents), 0U);
-}
-
-TEST(RandomCells, GiveTheSameBitsForAnyTeam) {
-  const char* given = std::getenv("RECURVE_SEED");
-  const uint64_t first = given == nullptr ? 1 : std::strtoull(given, nullptr, 10);
-  for (uint64_t seed = first; seed < first + (given == nullptr ? 6 : 1) && !testing::Test::HasFailure(); ++seed) {
-    SCOPED_TRACE(fmt::format("RECURVE_SEED={}", seed));
-    const RandomCell cell = MakeRandomCell(seed);
-    ExpectTheSameBits(GraphOf(cell.source, "random", cell.extents), {.steps = 4, .batch = 6});
-  }
-}
-
-// Ways in which a host may run bodies: none of them is the runtime's team.
-struct Host {
-  const char* name;
-  void (*parallel_for)(const recurve_team* team, void (*body)(void*, size_t), void* call);
-};
-const Host kHosts[] = {
-    {"a loop",
-     [](const recurve_team* team, void (*body)(void*, size_t), void* call) {
-       for (size_t i = 0; i < team->count; ++i) body(call, i);
-     }},
-    {"a loop backwards",
-     [](const recurve_team* team, void (*body)(void*, size_t), void* call) {
-       for (size_t i = team->count; i-- > 0;) body(call, i);
-     }},
-    {"a thread each",
-     [](const recurve_team* team, void (*body)(void*, size_t), void* call) {
-       std::vector<std::jthread> threads;
-       for (size_t i = 0; i < team->count; ++i) threads.emplace_back(body, call, i);
-     }},
-    {"two threads for all",
-     [](const recurve_team* team, void (*body)(void*, size_t), void* call) {
-       std::atomic<size_t> next = 0;
-       auto work = [&] {
-         for (size_t i = next++; i < team->count; i = next++) body(call, i);
-       };
-       std::jthread other(work);
-       work();
-     }},
-    {"one that comes too late",
-     [](const recurve_team* team, void (*body)(void*, size_t), void* call) {
-       std::vector<std::jthread> threads;
-       for (size_t i = 0; i + 1 < team->count; ++i) threads.emplace_back(body, call, i);
-       threads.clear();
-       body(call, team->count - 1);
-     }},
-};
-
-// Whatever runs the bodies, and however many of them at once.
-TEST(Team, MayBeAnyPool) {
-  const Sizes sizes{.inputs = 24, .units = 40, .steps = 6, .batch = 12};
-  const ir::Graph graph = LibraryCell("lstm", sizes.inputs, sizes.units);
-  const auto expected = ResultsWithTeam(Compiled(graph), sizes, 1);
-  for (TeamChoice choice : {TeamChoice::kByCost, TeamChoice::kByRows, TeamChoice::kByUnits}) {
-    auto program = CompileToMemory(graph, {.plan = {.team = choice}});
-    ASSERT_TRUE(program) << program.error().message;
-    for (const Host& host : kHosts) {
-      for (size_t count : {1, 2, 5}) {
-        const recurve_team team{count, host.parallel_for, nullptr, nullptr};
-        Session session(*program);
-        EXPECT_TRUE(session.SetExtent("T", sizes.steps));
-        EXPECT_TRUE(session.SetExtent("B", sizes.batch));
-        EXPECT_TRUE(session.Initialize(7));
-        FillArguments(session, 3);
-        session.UseThreads(&team);
-        EXPECT_TRUE(Results(session) == expected)
-            << host.name << " of " << count << ", choice " << static_cast<int>(choice);
-      }
-    }
-  }
-}
-
-// Nobody is woken for an entry that a team cannot speed up.
-TEST(Team, SmallEntriesAreNotShared) {
-  const Program program = Compiled(LibraryCell("lstm", 64, 64));
-  int calls = 0;
-  const recurve_team team{2,
-                          [](const recurve_team* self, void (*body)(void*, size_t), void* call) {
-                            ++*static_cast<int*>(self->context);
-                            for (size_t i = 0; i < 2; ++i) body(call, i);
-                          },
-                          nullptr, &calls};
-  auto calls_of = [&](size_t steps, size_t batch, auto run) {
-    Session session(program);
-    EXPECT_TRUE(session.SetExtent("T", steps));
-    EXPECT_TRUE(session.SetExtent("B", batch));
-    EXPECT_TRUE(session.Initialize(7));
-    FillArguments(session, 3);
-    EXPECT_TRUE(session.Forward());  // weights are packed
-    session.UseThreads(&team);
-    calls = 0;
-    run(session);
-    return calls;
-  };
-  auto forward = [](Session& session) { EXPECT_TRUE(session.Forward()); };
-  EXPECT_EQ(calls_of(3, 1, forward), 0);
-  EXPECT_EQ(calls_of(100, 64, forward), 1);
-  EXPECT_EQ(calls_of(100, 64, [](Session& session) { EXPECT_TRUE(session.Backward()); }), 1);
-  Stream stream(program);
-  EXPECT_TRUE(stream.Step());  // and here too
-  stream.UseThreads(&team);
-  calls = 0;
-  EXPECT_TRUE(stream.Step());
-  EXPECT_EQ(calls, 0);
 }
 
 // The first row of outputs and gradients, of a batch of equal rows.

@@ -84,7 +84,7 @@ TEST(Plan, LstmStepIsOneKernelWithAllGatesInATile) {
   const Panels& panels = plan.panels[kernels[0].products[0].panels];
   EXPECT_EQ(panels.groups.size(), 4u);
   EXPECT_EQ(panels.depth, 128);
-  EXPECT_EQ(panels.chunks, std::vector<int>{4});
+  EXPECT_EQ(panels.block.chunks, std::vector<int>{4});
 }
 
 TEST(Plan, InputProjectionIsOneProductOverTimeAndBatch) {
@@ -229,9 +229,9 @@ TEST(Tiling, FillsTheRegisters) {
       {kAvx2, 6, 256, 4, {3, 3}}, {kAvx2, 1, 8, 14, {1}},  {kAvx512, 4, 256, 6, {4}}, {kAvx512, 3, 256, 9, {3}},
   };
   for (const Row& row : rows) {
-    Tiling tiling = ChooseTiling(row.machine, Precision::kF32, row.units, {row.groups}, 4);
-    EXPECT_EQ(tiling.chunks[0], row.chunks) << row.groups << " groups of " << row.units;
-    int widest = tiling.chunks[0][0];
+    Tiling tiling = ChooseTiling(row.machine, Precision::kF32, row.units, {row.groups}, 4, false);
+    EXPECT_EQ(tiling.products[0].block.chunks, row.chunks) << row.groups << " groups of " << row.units;
+    int widest = row.chunks[0];
     int registers = tiling.tile_rows * widest + std::min(tiling.tile_rows, widest) + 1;
     EXPECT_LE(registers, row.machine.vector_registers);
     EXPECT_EQ(tiling.tile_rows, row.tile_rows) << row.groups << " groups of " << row.units;
@@ -241,7 +241,7 @@ TEST(Tiling, FillsTheRegisters) {
 
 TEST(Tiling, DoesNotPadAwayMoreThanItGains) {
   // Five vectors of units in blocks of four would compute eight.
-  Tiling tiling = ChooseTiling(kAvx2, Precision::kF32, 40, {1}, 4);
+  Tiling tiling = ChooseTiling(kAvx2, Precision::kF32, 40, {1}, 4, false);
   int64_t blocks = (5 + tiling.vectors - 1) / tiling.vectors;
   EXPECT_LE(blocks * tiling.vectors, 6);
 }

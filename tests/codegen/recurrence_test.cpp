@@ -11,9 +11,9 @@
 #include "compiler/compile.h"
 #include "compiler/gradcheck.h"
 #include "compiler/plan.h"
-#include "frontend/frontend.h"
 #include "runtime/session.h"
 #include "tests/support/assembly.h"
+#include "tests/support/graph_of.h"
 
 namespace recurve {
 namespace {
@@ -22,26 +22,12 @@ constexpr TargetFacts kAvx512{
     .vector_bytes = 64, .vector_registers = 32, .vectors_of_f64 = true, .fused_multiply_add = true};
 constexpr const char* kCells[] = {"indrnn", "sru", "mingru", "qrnn"};
 
-ir::Graph GraphOf(const std::string& source, const std::map<std::string, int64_t, std::less<>>& extents) {
-  frontend::LoadResult loaded = frontend::Load("m", source);
-  EXPECT_TRUE(loaded.program) << loaded.messages;
-  frontend::BuildResult built = frontend::Build(*loaded.program, "m", extents);
-  EXPECT_TRUE(built.graph) << built.messages;
-  return *std::move(built.graph);
-}
-
-ir::Graph LibraryCell(const std::string& cell, int64_t units) {
-  return GraphOf(
-      fmt::format("model m(I, H) {{\n  input x: [I] over T\n  y = scan {}(H=H) over x\n  output y\n}}\n", cell),
-      {{"I", 3}, {"H", units}});
-}
-
 // A cell of two elementwise inputs as a model of one scan.
 ir::Graph ElementwiseCell(const std::string& body, int64_t units, bool reverse = false) {
   return GraphOf("cell c(H) {\n  input x: [H], z: [H]\n" + body +
                      "}\nmodel m(H) {\n  input x: [H] over T, z: [H] over T\n  y = " + (reverse ? "reverse " : "") +
                      "scan c(H=H) over x, z\n  output y\n}\n",
-                 {{"H", units}});
+                 "m", {{"H", units}});
 }
 
 Plan PlanOf(const ir::Graph& graph, const TargetFacts& machine = kAvx512) {
@@ -157,7 +143,7 @@ std::map<std::string, std::vector<double>> ResultsOf(const Program& program, siz
 TEST(RecurrenceValues, AreTheSameBitsForAnyNumberOfThreads) {
   for (const char* cell : kCells) {
     for (int64_t units : {5, 8, 20, 40, 150}) {
-      auto program = CompileToMemory(LibraryCell(cell, units));
+      auto program = CompileToMemory(LibraryCell(cell, 3, units));
       ASSERT_TRUE(program) << program.error().message;
       for (size_t batch : {1, 3, 9}) {
         auto expected = ResultsOf(*program, batch, 1);
@@ -173,7 +159,7 @@ TEST(RecurrenceValues, AreTheSameBitsForAnyNumberOfThreads) {
 // ---- Plans -------------------------------------------------------------------------------------------------------
 
 TEST(RecurrencePlan, FillsVectorsWithRowsOfFewUnits) {
-  const Plan plan = PlanOf(LibraryCell("indrnn", 8));
+  const Plan plan = PlanOf(LibraryCell("indrnn", 3, 8));
   const Kernel* kernel = RecurrenceOf(Entry(plan, "forward"));
   ASSERT_NE(kernel, nullptr);
   EXPECT_EQ(kernel->recurrence.fold, 2);
@@ -182,7 +168,7 @@ TEST(RecurrencePlan, FillsVectorsWithRowsOfFewUnits) {
 }
 
 TEST(RecurrencePlan, RunsVectorsOfARowSideBySideWhereThereAreEnough) {
-  const Plan plan = PlanOf(LibraryCell("indrnn", 256));
+  const Plan plan = PlanOf(LibraryCell("indrnn", 3, 256));
   const Kernel* kernel = RecurrenceOf(Entry(plan, "forward"));
   ASSERT_NE(kernel, nullptr);
   EXPECT_EQ(kernel->recurrence.rows, 1);
@@ -220,9 +206,9 @@ TEST(RecurrencePlan, StepWritesStatesInPlaceWhereNobodyElseReadsThem) {
     return std::ranges::count_if(
         entry.statements, [](const Statement& statement) { return std::holds_alternative<Barrier>(statement.kind); });
   };
-  for (const char* cell : kCells) EXPECT_EQ(barriers(Entry(PlanOf(LibraryCell(cell, 8)), "step")), 0) << cell;
+  for (const char* cell : kCells) EXPECT_EQ(barriers(Entry(PlanOf(LibraryCell(cell, 3, 8)), "step")), 0) << cell;
   // The products of an LSTM read all of h, but c stays in its unit.
-  Plan plan = PlanOf(LibraryCell("lstm", 8));
+  Plan plan = PlanOf(LibraryCell("lstm", 3, 8));
   const EntryPlan& step = Entry(plan, "step");
   EXPECT_GT(barriers(step), 0);
   auto has_memory = [&](const std::string& name) {
@@ -241,7 +227,7 @@ TEST(RecurrenceCode, SpillsNoVectorInAnInnermostLoop) {
   if (!host->triple().starts_with("x86_64")) GTEST_SKIP() << "reads the assembly of x86-64";
   for (const char* cell : kCells) {
     for (int64_t units : {8, 32, 256}) {
-      ir::Graph graph = LibraryCell(cell, units);
+      ir::Graph graph = LibraryCell(cell, 3, units);
       auto artifacts = CompileToObject(graph, {}, {.assembly = true});
       ASSERT_TRUE(artifacts) << artifacts.error().message;
       Plan plan = PlanOf(graph, host->facts());

@@ -64,7 +64,8 @@ TEST(Remarks, TellWhatLeftTheScan) {
 
 TEST(Remarks, CountEmptyLanes) {
   const std::vector<Remark> remarks = Remarks(PlanOf(kGated, "gated", {{"I", 4}, {"H", 20}}));
-  EXPECT_TRUE(Has(remarks, Remark::Kind::kLanes, "forward", "units 20 fill 62 % of 32 lanes")) << PrintRemarks(remarks);
+  EXPECT_TRUE(Has(remarks, Remark::Kind::kLanes, "forward", "20 sums of `U @ h` fill 62 % of 32 lanes"))
+      << PrintRemarks(remarks);
   const std::vector<Remark> full = Remarks(PlanOf(kGated, "gated", {{"I", 32}, {"H", 32}}));
   EXPECT_FALSE(Has(full, Remark::Kind::kLanes, "forward", "fill")) << PrintRemarks(full);
 }

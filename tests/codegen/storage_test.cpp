@@ -14,6 +14,7 @@
 #include "compiler/roundoff.h"
 #include "frontend/frontend.h"
 #include "runtime/session.h"
+#include "tests/support/graph_of.h"
 
 namespace recurve {
 namespace {
@@ -22,14 +23,6 @@ constexpr Storage kStorages[] = {Storage::kBf16, Storage::kF16};
 constexpr const char* kCells[] = {"elman", "gru",    "gru_reset_before", "indrnn",        "layernorm_lstm", "lstm",
                                   "mgu",   "mingru", "mogrifier_lstm",   "peephole_lstm", "qrnn",           "slstm",
                                   "sru"};
-
-ir::Graph LibraryCell(const std::string& cell, int64_t inputs, int64_t units) {
-  const std::string source =
-      fmt::format("model m(I, H) {{\n  input x: [I] over T\n  y = scan {}(H=H) over x\n  output y\n}}\n", cell);
-  frontend::LoadResult loaded = frontend::Load(cell, source);
-  EXPECT_TRUE(loaded.program) << loaded.messages;
-  return *frontend::Build(*loaded.program, "m", {{"I", inputs}, {"H", units}}).graph;
-}
 
 Program Compiled(const ir::Graph& graph, Storage store) {
   auto program = CompileToMemory(graph, {.store = store});

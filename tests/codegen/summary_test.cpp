@@ -7,8 +7,8 @@
 #include <gtest/gtest.h>
 
 #include "compiler/compile.h"
-#include "frontend/frontend.h"
 #include "runtime/program.h"
+#include "tests/support/graph_of.h"
 
 namespace recurve {
 namespace {
@@ -16,20 +16,6 @@ namespace {
 constexpr const char* kCells[] = {"elman", "gru",    "gru_reset_before", "indrnn",        "layernorm_lstm", "lstm",
                                   "mgu",   "mingru", "mogrifier_lstm",   "peephole_lstm", "qrnn",           "slstm",
                                   "sru"};
-
-ir::Graph Built(const std::string& source, const frontend::Extents& extents) {
-  frontend::LoadResult loaded = frontend::Load("m", source);
-  EXPECT_TRUE(loaded.program) << loaded.messages;
-  frontend::BuildResult built = frontend::Build(*loaded.program, "m", extents);
-  EXPECT_TRUE(built.graph) << built.messages;
-  return *std::move(built.graph);
-}
-
-ir::Graph LibraryCell(const std::string& cell, int64_t inputs, int64_t units) {
-  return Built(
-      fmt::format("model m(I, H) {{\n  input x: [I] over T\n  y = scan {}(H=H) over x\n  output y\n}}\n", cell),
-      {{"I", inputs}, {"H", units}});
-}
 
 Summary SummaryOf(const ir::Graph& graph, const CompileOptions& options = {}) {
   auto plan = PlanProgram(graph, options);
@@ -109,9 +95,9 @@ TEST(Summary, StoredInHalfTheBytesWeightsMoveHalfTheBytes) {
 
 TEST(Summary, OfATableOnlyTheRowsThatAreLookedUpMove) {
   auto moved = [](int64_t classes) {
-    const ir::Graph graph =
-        Built("model m(V, E) {\n  input tokens: int[V] over T\n  param table: [V, E]\n  output y = table[tokens]\n}\n",
-              {{"V", classes}, {"E", 16}});
+    const ir::Graph graph = GraphOf(
+        "model m(V, E) {\n  input tokens: int[V] over T\n  param table: [V, E]\n  output y = table[tokens]\n}\n", "m",
+        {{"V", classes}, {"E", 16}});
     return SummaryOf(graph).FindEntry("inference")->moved_bytes;
   };
   // An index, the row and the output.

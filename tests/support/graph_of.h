@@ -3,8 +3,10 @@
 #ifndef RECURVE_TESTS_SUPPORT_GRAPH_OF_H_
 #define RECURVE_TESTS_SUPPORT_GRAPH_OF_H_
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <cstdint>
 #include <string>
 #include <utility>
 
@@ -21,6 +23,13 @@ inline ir::Graph GraphOf(const std::string& source, const std::string& entry, co
   frontend::BuildResult built = frontend::Build(*loaded.program, entry, extents);
   EXPECT_TRUE(built.graph) << built.messages;
   return built.graph ? *std::move(built.graph) : ir::Graph();
+}
+
+// A library cell as a model of one scan, so that the library's text need not be read.
+inline ir::Graph LibraryCell(const std::string& cell, int64_t inputs, int64_t units) {
+  return GraphOf(
+      fmt::format("model m(I, H) {{\n  input x: [I] over T\n  y = scan {}(H=H) over x\n  output y\n}}\n", cell), "m",
+      {{"I", inputs}, {"H", units}});
 }
 
 }  // namespace recurve
