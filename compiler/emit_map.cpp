@@ -318,14 +318,15 @@ void KernelEmitter::EmitProductsOfOneRow(const Indices& outer) {
   };
   const Block rest{Word(whole), full % vectors, tail, true};
   const bool is_alone = llvm::isa<llvm::ConstantInt>(own.begin) && llvm::isa<llvm::ConstantInt>(own.end);
-  if (is_alone && has_rest) {
+  if (is_alone) {
     // The rest joins the blocks that are left; of less than a block the sums alone would wait for each other.
     const int left = whole % together == 0 && HasRest() ? std::min(whole, together) : whole % together;
     groups(Word(0), Word(whole - left), together);
     std::vector<Block> blocks;
     for (int i = whole - left; i < whole; ++i) blocks.push_back({in_order(Word(i)), vectors, 0});
-    blocks.push_back(rest);
-    return EmitBlocksOfOneRow(outer, at, blocks);
+    if (has_rest) blocks.push_back(rest);
+    if (!blocks.empty()) EmitBlocksOfOneRow(outer, at, blocks);
+    return;
   }
   Value* count = builder_.CreateSub(end, own.begin);
   Value* grouped_end = builder_.CreateSub(end, builder_.CreateURem(count, Word(together)));
