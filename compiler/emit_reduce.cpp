@@ -65,35 +65,43 @@ void KernelEmitter::EmitReduceColumns(const Indices& rows) {
   EmitIf(builder_, builder_.CreateICmpEQ(frame_->ThreadIndex(), last), run_tail);
 }
 
-// Results [first_unit, first_unit + vectors * valid) of one row. LLVM would keep the sums in registers for a single
-// reduced axis only, so that the innermost loop carries them by hand.
+// Results [first_unit, first_unit + vectors * valid) of one row, for each store. LLVM would keep the sums in registers
+// for a single reduced axis only, so that the innermost loop carries them by hand.
 void KernelEmitter::EmitReduceRow(const Indices& rows, Value* first_unit, int vectors, int valid) {
   LaneBuilder lanes(builder_, emit_.Shape(WidthOf(valid)));
   Value* identity = lanes.Constant(Identity(kernel_.reduce)).value;
-  // Sums over all but the last reduced axis live in stack slots; those over the last one in registers.
-  std::vector<Value*> slots;
+  auto unit_of = [&](int v) { return builder_.CreateAdd(first_unit, Word(int64_t{v} * valid)); };
+  // [store][vector]: sums over all but the last reduced axis live in stack slots; those over the last one in registers.
+  struct Sum {
+    const LaneStore* store;
+    Value* stride;
+    Value* slot;
+    Value* place;
+  };
+  std::vector<Sum> all;
   {
     llvm::IRBuilder<> builder(entry_, entry_->begin());
-    for (int v = 0; v < vectors; ++v) slots.push_back(builder.CreateAlloca(lanes.type()));
+    for (const LaneStore& store : kernel_.stores) {
+      for (int v = 0; v < vectors; ++v) all.push_back({&store, nullptr, builder.CreateAlloca(lanes.type()), nullptr});
+    }
   }
-  const View& out = kernel_.stores[0].view;
-  Value* stride = StrideOf(out);
-  std::vector<Value*> results;
-  for (int v = 0; v < vectors; ++v) {
-    Value* unit = builder_.CreateAdd(first_unit, Word(int64_t{v} * valid));
-    results.push_back(builder_.CreateGEP(emit_.types.real, At(out, rows), builder_.CreateMul(unit, stride)));
+  for (size_t i = 0; i < all.size(); ++i) {
+    Sum& sum = all[i];
+    sum.stride = StrideOf(sum.store->view);
+    Value* unit = unit_of(static_cast<int>(i) % vectors);
+    sum.place = builder_.CreateGEP(emit_.types.real, At(sum.store->view, rows), builder_.CreateMul(unit, sum.stride));
   }
   Value* first_chunk = IsFirstChunk();
   if (terms_) {
     first_chunk = first_chunk == nullptr ? terms_->are_first : builder_.CreateAnd(first_chunk, terms_->are_first);
   }
-  for (int v = 0; v < vectors; ++v) {
+  for (const Sum& sum : all) {
     Value* start = identity;
     if (first_chunk != nullptr) {
-      Value* sum = EmitVectorLoad(lanes, results[v], stride, out.axes.back().stride, valid);
-      start = builder_.CreateSelect(first_chunk, identity, sum);
+      Value* before = EmitVectorLoad(lanes, sum.place, sum.stride, sum.store->view.axes.back().stride, valid);
+      start = builder_.CreateSelect(first_chunk, identity, before);
     }
-    builder_.CreateStore(start, slots[v]);
+    builder_.CreateStore(start, sum.slot);
   }
   Indices indices = rows;
   std::vector<Range> outer;
@@ -101,16 +109,18 @@ void KernelEmitter::EmitReduceRow(const Indices& rows, Value* first_unit, int ve
   EmitNest(outer, indices, [&] {
     auto accumulate = [&](const std::vector<Value*>& sums) {
       Row row = BeginRow(indices);
-      std::vector<Value*> next;
+      std::vector<Value*> next(sums.size());
       for (int v = 0; v < vectors; ++v) {
-        Value* unit = builder_.CreateAdd(first_unit, Word(int64_t{v} * valid));
-        Lane value = RunProgram(lanes, row, unit, valid, nullptr)[kernel_.stores[0].value];
-        next.push_back(lanes.Elementwise(Combiner(kernel_.reduce), {{lanes.Wrap(sums[v]), value}}).value);
+        const std::vector<Lane> values = RunProgram(lanes, row, unit_of(v), valid, nullptr);
+        for (size_t i = static_cast<size_t>(v); i < all.size(); i += static_cast<size_t>(vectors)) {
+          const Lane value = values[all[i].store->value];
+          next[i] = lanes.Elementwise(Combiner(kernel_.reduce), {{lanes.Wrap(sums[i]), value}}).value;
+        }
       }
       return next;
     };
     std::vector<Value*> sums;
-    for (Value* slot : slots) sums.push_back(builder_.CreateLoad(lanes.type(), slot));
+    for (const Sum& sum : all) sums.push_back(builder_.CreateLoad(lanes.type(), sum.slot));
     if (kernel_.reduced.empty()) {
       sums = accumulate(sums);
     } else {
@@ -123,11 +133,11 @@ void KernelEmitter::EmitReduceRow(const Indices& rows, Value* first_unit, int ve
         return next;
       });
     }
-    for (int v = 0; v < vectors; ++v) builder_.CreateStore(sums[v], slots[v]);
+    for (size_t i = 0; i < all.size(); ++i) builder_.CreateStore(sums[i], all[i].slot);
   });
-  for (int v = 0; v < vectors; ++v) {
-    Value* sum = builder_.CreateLoad(lanes.type(), slots[v]);
-    EmitVectorStore(lanes, sum, results[v], stride, out.axes.back().stride, valid);
+  for (const Sum& sum : all) {
+    Value* value = builder_.CreateLoad(lanes.type(), sum.slot);
+    EmitVectorStore(lanes, value, sum.place, sum.stride, sum.store->view.axes.back().stride, valid);
   }
 }
 

@@ -158,6 +158,8 @@ struct LaneInstruction {
   int product = 0, group = 0;
   std::string axis;
   std::string label;
+
+  bool operator==(const LaneInstruction&) const = default;
 };
 
 struct LaneStore {
@@ -271,7 +273,7 @@ struct Kernel {
   ReduceKind reduce = ReduceKind::kSum;
   std::vector<MapProduct> products;
   std::vector<LaneInstruction> program;
-  std::vector<LaneStore> stores;  // kReduce: one, of the value that is reduced
+  std::vector<LaneStore> stores;  // kReduce: of the values that are reduced; only one if the units are, too
   // kProduct: out[rows.., n] = sum over k of left[rows.., k..] * right[k.., n]. reduced = {k..}, units = n.
   View left;   // axes: rows, then reduced
   View right;  // axes: reduced, then units

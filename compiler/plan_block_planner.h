@@ -51,7 +51,8 @@ struct Draft {
   std::set<ir::NodeId> sums;                           // contractions summed here
   ir::NodeId reduced = -1;                             // what a Reduce kernel sums
   std::optional<std::string> chunk_time;               // runs in chunks of this axis
-  int added = -1;                                      // its number in the entry, once finished
+  int added = -1;                                      // the number of its kernel in the entry, once finished
+  bool has_joined = false;                             // another's kernel, which does its work
 };
 
 // What runs in each phase, or is put off until after it: its own phase is the second number then, else -1.
@@ -110,6 +111,7 @@ class BlockPlanner {
   bool IsRestored(const ir::ScanAttr& attr) const { return IsSegmented() && attr.checkpoint >= 0; }
   bool KeepsCheckpoints(const ir::ScanAttr& attr) const;
   Statement PlanSum(const Draft& draft, const ChunkScan& scan);
+  bool JoinsAnother(Draft& draft, const std::vector<int>& after);
   void Finish(Draft& draft);
   int AddKernel(Kernel kernel);
   Statement PlanScanStatement(ir::NodeId id, const ChunkChoice& choice, int outer);

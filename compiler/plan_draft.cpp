@@ -6,6 +6,7 @@
 
 #include "compiler/graph_util.h"
 #include "compiler/plan_collapse.h"
+#include "compiler/plan_sums.h"
 #include "compiler/plan_tile.h"
 #include "compiler/plan_view.h"
 
@@ -20,19 +21,11 @@ using ir::Op;
 using ir::Shape;
 using Kind = LaneInstruction::Kind;
 
-constexpr int64_t kProductDepth = 256;    // terms of a long sum whose panels fit the second-level cache
-constexpr int kSideBySide = 4;            // sums of one row that hide each other's latency
-constexpr int64_t kReduceBytes = 131072;  // of the terms that are summed at a time: a part of the second-level cache
-constexpr int kReduceVectors = 8;         // vectors summed side by side, so that a row is read by whole cache lines
-
+constexpr int64_t kProductDepth = 256;  // terms of a long sum whose panels fit the second-level cache
+constexpr int kSideBySide = 4;          // sums of one row that hide each other's latency
 bool HasUnitStride(const View& view, const std::string& labels, char label) {
   size_t at = labels.find(label);
   return at != std::string::npos && view.axes[at].stride == Size{};
-}
-
-int LoadsOf(const Kernel& kernel) {
-  auto loads = [](const LaneInstruction& instruction) { return instruction.kind == Kind::kLoad; };
-  return std::max(1, static_cast<int>(std::ranges::count_if(kernel.program, loads)));
 }
 
 }  // namespace
@@ -254,8 +247,6 @@ void BlockPlanner::Finish(Draft& draft) {
     Size& size = context_.entry->buffers[context_.panel_buffer].size;
     size.factor = std::max(size.factor, panel);
     kernel.panel_buffer = context_.panel_buffer;
-  } else if (kernel.kind == KernelKind::kReduce && !kernel.reduce_units && kernel.program.size() <= 3) {
-    kernel.vectors = kReduceVectors;
   } else if (kernel.kind == KernelKind::kReduce && kernel.reduce_units && units >= 2 * kSideBySide * kernel.lanes) {
     kernel.vectors = kSideBySide;
   }
@@ -265,11 +256,7 @@ void BlockPlanner::Finish(Draft& draft) {
     const auto rows = static_cast<int>((kernel.rows.back().factor + kernel.lanes - 1) / kernel.lanes) * kernel.lanes;
     kernel.block_rows = std::min(kernel.block_rows, rows);
   }
-  if (kernel.kind == KernelKind::kReduce && !kernel.reduce_units && kernel.reduced.size() == 1 &&
-      units > int64_t{kernel.lanes} * kernel.vectors) {
-    const int64_t term_bytes = units * ElementBytes(context_.plan->precision) * LoadsOf(kernel);
-    kernel.block_rows = static_cast<int>(std::clamp<int64_t>(kReduceBytes / term_bytes, 8, 64));
-  }
+  if (kernel.kind == KernelKind::kReduce && !kernel.reduce_units) BlockSums(*context_.plan, kernel);
   if (draft.chunk_time) {
     kernel.step_rows = kernel.sums_steps ? kernel.reduced.front() : kernel.rows.front();
     kernel.step_rows.axes.erase(std::ranges::find(kernel.step_rows.axes, *draft.chunk_time));

@@ -54,6 +54,12 @@ bool GoesByRows(const Kernel& kernel) {
   return kernel.kind == KernelKind::kReduce && kernel.reduce_units && kernel.reduced.empty();
 }
 
+// Whether all of a statement is done when a member of a team goes on to the next.
+bool EndsInBarrier(const Statement& statement) {
+  const auto* loop = std::get_if<TimeLoop>(&statement.kind);
+  return loop != nullptr && !loop->body.empty() && std::holds_alternative<Barrier>(loop->body.back().kind);
+}
+
 class Grouper {
  public:
   Grouper(EntryPlan& entry, Precision precision) : entry_(entry), precision_(precision) {}
@@ -113,6 +119,7 @@ class Grouper {
   bool Joins(int k) const {
     if (group_.empty()) return false;
     for (const Statement& statement : loose_) {
+      if (EndsInBarrier(statement)) continue;
       const auto* call = std::get_if<KernelCall>(&statement.kind);
       auto never = [](const View&, const View&) { return false; };
       if (call == nullptr || Conflict(At(call->kernel), At(k), never)) return false;

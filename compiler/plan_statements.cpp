@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "compiler/plan_recurrence.h"
+#include "compiler/plan_sums.h"
 #include "compiler/plan_view.h"
 #include "ir/builder.h"
 
@@ -100,6 +101,7 @@ Statement BlockPlanner::PlanLoopStatement(NodeId id, const ChunkChoice& choice, 
   ChunkLoop statement{.chunk = number, .body = {}};
   int phase = -1;
   auto call = [&](int k) {
+    if (drafts_[k].has_joined) return;
     if (phase >= 0 && drafts_[k].phase != phase) statement.body.push_back({Barrier{}});
     phase = drafts_[k].phase;
     statement.body.push_back({KernelCall{drafts_[k].added}});
@@ -129,6 +131,19 @@ Statement BlockPlanner::PlanSum(const Draft& draft, const ChunkScan& scan) {
   return {ChunkLoop{.chunk = number, .body = {{KernelCall{draft.added}}}}};
 }
 
+// A finished sum, if the kernel of an earlier one that runs at the same place, `after` a scan, can add it up too.
+bool BlockPlanner::JoinsAnother(Draft& draft, const std::vector<int>& after) {
+  for (int k : after) {
+    Draft& other = drafts_[k];
+    if (other.added < 0 || other.phase != draft.phase) continue;
+    if (!JoinSums(*context_.plan, draft.kernel, context_.entry->kernels[other.added])) continue;
+    draft.added = other.added;
+    draft.has_joined = true;
+    return true;
+  }
+  return false;
+}
+
 void AppendPhases(Phases phases, std::vector<Statement>& statements) {
   for (auto& [phase, list] : phases) {
     if (!statements.empty()) statements.push_back({Barrier{}});
@@ -155,10 +170,12 @@ std::vector<Statement> BlockPlanner::Run() {
   const std::vector<PhasedKernel> kernels = PhasedKernels();
   const std::vector<ChunkScan> scans = ChunkScans();
   const std::vector<ChunkChoice> choices = ChooseChunks(kernels, scans, entry.buffers);
+  std::map<int, const std::vector<int>*> after_scan;
   for (size_t i = 0; i < scans.size(); ++i) {
     for (const std::vector<int>* chosen : {&choices[i].before, &choices[i].after}) {
       for (int k : *chosen) drafts_[k].chunk_time = scans[i].time.axis;
     }
+    for (int k : choices[i].after) after_scan[k] = &choices[i].after;
   }
   std::vector<SegmentLoop> segments = AddSegments(kernels, scans, choices);
   std::map<int, SegmentLoop*> segment_of_scan, segment_of_kernel;
@@ -181,6 +198,7 @@ std::vector<Statement> BlockPlanner::Run() {
       draft.kernel.sums_steps = true;
     }
     Finish(draft);
+    if (after_scan.contains(draft.number) && JoinsAnother(draft, *after_scan.at(draft.number))) continue;
     draft.added = AddKernel(std::move(draft.kernel));
     if (is_in_segment) entry.kernels[draft.added].chunk = segment->second->chunk;
     if (is_in_chunk) continue;

@@ -132,6 +132,25 @@ TEST(Plan, WhatIsParallelInTimeSharesTheChunksOfTheScan) {
   EXPECT_TRUE(backward.chunks[0].reverse);
 }
 
+// Gains and biases of a layer-normalized LSTM: three over the gates and two over the cell, each group in one kernel,
+// which reads what the sums share once.
+TEST(Plan, GradientsOfGainsAndBiasesShareAKernel) {
+  const Plan plan = PlanOf("layernorm_lstm", "backward", kAvx2);
+  const EntryPlan& entry = Entry(plan, "backward");
+  std::vector<size_t> sums;
+  for (const Kernel& kernel : KernelsOf(entry, ScanChunks(entry)->body)) {
+    if (!IsSharedByUnits(kernel)) continue;
+    sums.push_back(kernel.stores.size());
+    std::vector<View> loads;
+    for (const LaneInstruction& instruction : kernel.program) {
+      if (instruction.kind != LaneInstruction::Kind::kLoad) continue;
+      EXPECT_EQ(std::ranges::find(loads, instruction.view), loads.end());
+      loads.push_back(instruction.view);
+    }
+  }
+  EXPECT_EQ(sums, (std::vector<size_t>{3, 2}));
+}
+
 TEST(Plan, BufferBetweenKernelsOfAChunkHoldsOneChunk) {
   Plan plan = PlanOf("lstm", "backward", kAvx2);
   for (const EntryPlan& entry : plan.entries) {
