@@ -223,14 +223,20 @@ int BlockPlanner::AddKernel(Kernel kernel) {
 // Tiles, panels and a name.
 void BlockPlanner::Finish(Draft& draft) {
   Kernel& kernel = draft.kernel;
+  const Plan& plan = *context_.plan;
   std::vector<int> group_counts;
-  for (const auto& groups : draft.groups) group_counts.push_back(static_cast<int>(groups.size()));
-  if (kernel.kind == KernelKind::kProduct) group_counts = {1};
   int64_t units = kernel.units.is_constant() ? kernel.units.extent : 1;
+  int64_t weight_bytes = 0;  // of the largest product
+  for (const auto& groups : draft.groups) {
+    group_counts.push_back(static_cast<int>(groups.size()));
+    const int64_t weights = static_cast<int64_t>(groups.size()) * units * groups[0].source.axes[0].extent.extent;
+    weight_bytes = std::max(weight_bytes, weights * StoredBytes(plan.store, plan.precision));
+  }
+  if (kernel.kind == KernelKind::kProduct) group_counts = {1};
   // More kinds of tiles are more code.
-  const bool may_differ = kernel.kind != KernelKind::kProduct && context_.plan->machine.l2_bytes > 0;
-  const Tiling tiling = ChooseTiling(context_.plan->machine, context_.plan->precision, units, group_counts,
-                                     context_.plan->choices.widest_tile, may_differ);
+  const bool may_differ = kernel.kind != KernelKind::kProduct && plan.machine.l2_bytes > 0;
+  const Tiling tiling =
+      ChooseTiling(plan.machine, plan.precision, units, group_counts, WidestTile(plan, weight_bytes), may_differ);
   kernel.lanes = tiling.lanes;
   kernel.vectors = tiling.vectors;
   kernel.tile_rows = tiling.tile_rows;
@@ -238,7 +244,7 @@ void BlockPlanner::Finish(Draft& draft) {
   if (kernel.kind == KernelKind::kProduct) {
     kernel.chunks = tiling.products[0].block.chunks;
     // Results that no near cache holds are visited half as often; with half the rows that takes no more of the stack.
-    const int depths = HasFarResults(*context_.plan, kernel) ? 2 : 1;
+    const int depths = HasFarResults(plan, kernel) ? 2 : 1;
     kernel.block_rows = (kernel.tile_rows + depths - 1) / depths * kernel.lanes;
     kernel.depth = kProductDepth * depths;
     int64_t block = int64_t{kernel.lanes} * kernel.vectors;
@@ -256,20 +262,20 @@ void BlockPlanner::Finish(Draft& draft) {
     const auto rows = static_cast<int>((kernel.rows.back().factor + kernel.lanes - 1) / kernel.lanes) * kernel.lanes;
     kernel.block_rows = std::min(kernel.block_rows, rows);
   }
-  if (kernel.kind == KernelKind::kReduce && !kernel.reduce_units) BlockSums(*context_.plan, kernel);
+  if (kernel.kind == KernelKind::kReduce && !kernel.reduce_units) BlockSums(plan, kernel);
   if (draft.chunk_time) {
     kernel.step_rows = kernel.sums_steps ? kernel.reduced.front() : kernel.rows.front();
     kernel.step_rows.axes.erase(std::ranges::find(kernel.step_rows.axes, *draft.chunk_time));
   }
   for (size_t i = 0; i < kernel.products.size(); ++i) {
-    kernel.products[i].panels = context_.plan->AddPanels(
-        {.groups = draft.groups[i],
-         .units = units,
-         .depth = draft.groups[i][0].source.axes[0].extent.extent,
-         .lanes = tiling.lanes,
-         .block = tiling.products[i].block,
-         .rest = tiling.products[i].rest,
-         .format = ChooseFormat(context_.plan->machine, context_.plan->store, tiling.products[i].block.chunks)});
+    kernel.products[i].panels =
+        context_.plan->AddPanels({.groups = draft.groups[i],
+                                  .units = units,
+                                  .depth = draft.groups[i][0].source.axes[0].extent.extent,
+                                  .lanes = tiling.lanes,
+                                  .block = tiling.products[i].block,
+                                  .rest = tiling.products[i].rest,
+                                  .format = ChooseFormat(plan.machine, plan.store, tiling.products[i].block.chunks)});
   }
   if (kernel.label.empty()) {
     for (const LaneStore& store : kernel.stores) {

@@ -36,6 +36,10 @@ struct Tiling {
 Tiling ChooseTiling(const TargetFacts& machine, Precision precision, int64_t units, const std::vector<int>& groups,
                     int widest_tile, bool may_differ);
 
+// Most columns of a tile of products whose largest one reads so many bytes of weights. Narrower tiles have more rows:
+// of a batch of eight each reads the weights once and not twice.
+int WidestTile(const Plan& plan, int64_t weight_bytes);
+
 // Pairs hold two more registers in a tile than its sums and factors, which is why they want many.
 PanelFormat ChooseFormat(const TargetFacts& machine, Storage store, const std::vector<int>& chunks);
 
