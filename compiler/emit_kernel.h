@@ -69,7 +69,7 @@ struct TileOperands {
   std::vector<Value*> rows;  // of the left side
   Value* depth_stride;       // of the left side
   std::vector<TilePanel> panels;
-  Value* ahead = nullptr;  // term k fetches its line k
+  std::vector<Value*> ahead = {};  // term k fetches line k of each
 };
 
 // The loop of a register tile, at the builder's place: the sums [panel][row][column] over k < depth, at least

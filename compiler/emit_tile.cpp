@@ -13,8 +13,17 @@
 namespace recurve {
 namespace {
 
-void AddParameters(const EmitTypes& types, const TileShape& shape, std::vector<llvm::Type*>& parameters) {
-  if (shape.prefetches) parameters.push_back(types.pointer);
+constexpr int kLineBytes = 64;
+
+// Of a row of the panel that a tile reads.
+int LinesOfRow(const EmitModule& emit, const TileShape& shape) {
+  const int bytes = shape.columns * shape.lanes * StoredBytes(shape.format.storage, emit.plan.precision);
+  return std::max(1, bytes / kLineBytes);
+}
+
+void AddParameters(const EmitTypes& types, const TileShape& shape, size_t fetched,
+                   std::vector<llvm::Type*>& parameters) {
+  if (shape.prefetches) parameters.insert(parameters.end(), fetched, types.pointer);
   if (shape.continues) parameters.push_back(types.size);
 }
 
@@ -41,7 +50,7 @@ std::vector<Value*> SumsSoFar(llvm::IRBuilder<>& builder, const EmitTypes& types
   return sums;
 }
 
-// One tile of the shape: as TileRows, without a count.
+// One tile of the shape: as TileRows, without a count, and with an address ahead for each line of a row.
 llvm::Function* Tile(EmitModule& emit, int rows, TileShape shape) {
   shape.tile_rows = rows;
   llvm::Function*& function = emit.tiles[{shape, {}}];
@@ -49,7 +58,8 @@ llvm::Function* Tile(EmitModule& emit, int rows, TileShape shape) {
   const EmitTypes& types = emit.types;
   std::vector<llvm::Type*> parameters{types.pointer, types.size,    types.size, types.pointer,
                                       types.size,    types.pointer, types.size};
-  AddParameters(types, shape, parameters);
+  const int fetched = shape.prefetches ? LinesOfRow(emit, shape) : 0;
+  AddParameters(types, shape, static_cast<size_t>(fetched), parameters);
   function = emit.NewFunction("tile", std::move(parameters), true);
   auto stride = [&](const std::optional<int64_t>& known, unsigned argument) -> Value* {
     if (known) return types.Word(*known);
@@ -58,7 +68,8 @@ llvm::Function* Tile(EmitModule& emit, int rows, TileShape shape) {
   Value* a_row_stride = stride(shape.constant_row_stride, 1);
   Value* a_depth_stride = stride(shape.constant_depth_stride, 2);
   Value* scratch_stride = function->getArg(6);
-  Value* ahead = shape.prefetches ? function->getArg(7) : nullptr;
+  std::vector<Value*> ahead;
+  for (int line = 0; line < fetched; ++line) ahead.push_back(function->getArg(static_cast<unsigned>(7 + line)));
   Value* scratch = function->getArg(5);
 
   llvm::IRBuilder<> builder(llvm::BasicBlock::Create(types.context, "entry", function));
@@ -79,7 +90,7 @@ llvm::Function* Tile(EmitModule& emit, int rows, TileShape shape) {
   const llvm::Align align(static_cast<uint64_t>(types.real_bytes) * (shape.lanes & -shape.lanes));
   std::vector<Value*> initial;
   if (shape.continues)
-    initial = SumsSoFar(builder, types, shape, function->getArg(shape.prefetches ? 8 : 7), places(), align);
+    initial = SumsSoFar(builder, types, shape, function->getArg(static_cast<unsigned>(7 + fetched)), places(), align);
   const std::vector<Value*> sums = EmitTileSums(emit, builder,
                                                 {.shape = shape,
                                                  .rows = row_pointers,
@@ -108,8 +119,6 @@ std::vector<int> TileHeights(int tile_rows, const std::vector<int64_t>& counts) 
   return {heights.begin(), heights.end()};
 }
 
-constexpr int kLineBytes = 64;
-
 // Adds term k to each of the sums.
 std::vector<Value*> EmitTerm(EmitModule& emit, llvm::IRBuilder<>& builder, const TileOperands& operands, Value* k,
                              const std::vector<Value*>& sums) {
@@ -127,10 +136,9 @@ std::vector<Value*> EmitTerm(EmitModule& emit, llvm::IRBuilder<>& builder, const
     Value* row_offset = builder.CreateMul(k, types.Word(int64_t{panel.columns} * lanes));
     panel_rows.push_back(builder.CreateGEP(weight, panel.first, row_offset));
   }
-  // One line a term: more would wait for each other, and the loads of this tile for them.
-  if (operands.ahead != nullptr) {
+  for (Value* ahead : operands.ahead) {
     Value* line = builder.CreateMul(k, types.Word(kLineBytes));
-    EmitPrefetch(builder, builder.CreateGEP(builder.getInt8Ty(), operands.ahead, line), Fetch::kToRead);
+    EmitPrefetch(builder, builder.CreateGEP(builder.getInt8Ty(), ahead, line), Fetch::kToRead);
   }
   auto load_a = [&](size_t r) {
     Value* address = builder.CreateGEP(a_element, operands.rows[r], a_offset);
@@ -221,7 +229,7 @@ llvm::Function* TileRows(EmitModule& emit, const TileShape& shape, const std::ve
   const EmitTypes& types = emit.types;
   std::vector<llvm::Type*> parameters{types.pointer, types.size,    types.size, types.pointer,
                                       types.size,    types.pointer, types.size, types.size};
-  AddParameters(types, shape, parameters);
+  AddParameters(types, shape, 1, parameters);
   llvm::Function* result = emit.NewFunction("tile_rows", std::move(parameters), true);
   llvm::IRBuilder<> builder(llvm::BasicBlock::Create(types.context, "entry", result));
   Value* a = result->getArg(0);
@@ -240,12 +248,17 @@ llvm::Function* TileRows(EmitModule& emit, const TileShape& shape, const std::ve
     Value* scratch_first = builder.CreateGEP(types.real, scratch, builder.CreateMul(first, result->getArg(6)));
     std::vector<Value*> more;
     if (shape.prefetches) {
-      // As many lines for each tile as it has terms, until all are fetched.
-      const int row_bytes = shape.columns * shape.lanes * StoredBytes(shape.format.storage, emit.plan.precision);
-      Value* parts = types.Word(std::max(1, row_bytes / kLineBytes) - 1);
-      Value* part = builder.CreateSelect(builder.CreateICmpULT(tile, parts), tile, parts);
-      Value* bytes = builder.CreateMul(builder.CreateMul(part, result->getArg(4)), types.Word(kLineBytes));
-      more.push_back(builder.CreateGEP(builder.getInt8Ty(), result->getArg(8), bytes));
+      // A part has as many lines as there are terms. With a tile for each part a term fetches a line: more would wait
+      // for each other, and the loads of the tile for them. Fewer tiles share the parts; where there are none left for
+      // one, it names its last one again, which costs nothing.
+      const int parts = LinesOfRow(emit, shape);
+      Value *part = tile, *own = types.Word(parts - 1);
+      for (int i = 0; i < parts; ++i) {
+        own = builder.CreateSelect(builder.CreateICmpULT(part, types.Word(parts)), part, own);
+        Value* bytes = builder.CreateMul(builder.CreateMul(own, result->getArg(4)), types.Word(kLineBytes));
+        more.push_back(builder.CreateGEP(builder.getInt8Ty(), result->getArg(8), bytes));
+        part = builder.CreateAdd(part, number);
+      }
     }
     if (shape.continues) more.push_back(result->getArg(shape.prefetches ? 9 : 8));
     llvm::BasicBlock* done = llvm::BasicBlock::Create(types.context, "done");
