@@ -59,11 +59,13 @@ void EmitStoreAround(llvm::IRBuilder<>& builder, Value* value, Value* pointer);
 enum class Fetch : uint8_t { kToRead, kToWrite };
 void EmitPrefetch(llvm::IRBuilder<>& builder, Value* address, Fetch fetch);
 
-// What the loop of a register tile reads. Of the shape the columns are those of the panels.
+// The weights of one block; its first term.
 struct TilePanel {
   Value* first;
   int columns;
 };
+
+// What the loop of a register tile reads: panels side by side, each with columns of its own instead of the shape's.
 struct TileOperands {
   const TileShape& shape;
   std::vector<Value*> rows;  // of the left side

@@ -131,7 +131,8 @@ Statement BlockPlanner::PlanSum(const Draft& draft, const ChunkScan& scan) {
   return {ChunkLoop{.chunk = number, .body = {{KernelCall{draft.added}}}}};
 }
 
-// A finished sum, if the kernel of an earlier one that runs at the same place, `after` a scan, can add it up too.
+// Lets the kernel of an earlier sum, which runs at the same place `after` a scan, add up this finished one too; whether
+// it can.
 bool BlockPlanner::JoinsAnother(Draft& draft, const std::vector<int>& after) {
   for (int k : after) {
     Draft& other = drafts_[k];
