@@ -14,6 +14,7 @@
 #include "runtime/session.h"
 #include "tests/support/assembly.h"
 #include "tests/support/graph_of.h"
+#include "tests/support/session_results.h"
 
 namespace recurve {
 namespace {
@@ -131,13 +132,7 @@ std::map<std::string, std::vector<double>> ResultsOf(const Program& program, siz
     }
   }
   if (threads > 1) session.UseTeam(*Team::Start(threads));
-  EXPECT_TRUE(session.Forward());
-  EXPECT_TRUE(session.Backward());
-  std::map<std::string, std::vector<double>> results;
-  for (const recurve_slot* slot : session.tensors()) {
-    if (slot->kind == RECURVE_SLOT_OUTPUT) results[slot->name] = *session.Get(slot->name);
-  }
-  return results;
+  return Results(session);
 }
 
 TEST(RecurrenceValues, AreTheSameBitsForAnyNumberOfThreads) {
