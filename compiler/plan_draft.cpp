@@ -235,8 +235,8 @@ void BlockPlanner::Finish(Draft& draft) {
   if (kernel.kind == KernelKind::kProduct) group_counts = {1};
   // More kinds of tiles are more code.
   const bool may_differ = kernel.kind != KernelKind::kProduct && plan.machine.l2_bytes > 0;
-  const Tiling tiling =
-      ChooseTiling(plan.machine, plan.precision, units, group_counts, WidestTile(plan, weight_bytes), may_differ);
+  const int widest = WidestTile(plan, group_counts.empty() ? 0 : *std::ranges::max_element(group_counts), weight_bytes);
+  const Tiling tiling = ChooseTiling(plan.machine, plan.precision, units, group_counts, widest, may_differ);
   kernel.lanes = tiling.lanes;
   kernel.vectors = tiling.vectors;
   kernel.tile_rows = tiling.tile_rows;

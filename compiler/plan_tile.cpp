@@ -91,14 +91,18 @@ int64_t MostWeightBytes(const Plan& plan) {
 
 // Shorter sums take no time; longer ones are of so many units that blocks side by side hide their latency.
 constexpr int64_t kFewestTermsInHalves = 8, kMostTermsInHalves = 32;
-constexpr int kRegistersOfHalves = 32;  // with 16, a tile would have a single row left
+constexpr int kRegistersOfHalves = 32;     // with 16, a tile would have a single row left
+constexpr int kRegistersOfWideTiles = 32;  // with 16, one of six columns would have two
 
 }  // namespace
 
-int WidestTile(const Plan& plan, int64_t weight_bytes) {
+int WidestTile(const Plan& plan, int groups, int64_t weight_bytes) {
+  const int widest = plan.choices.widest_tile;
   const int64_t most = MostWeightBytes(plan);
-  if (most == 0 || weight_bytes <= most) return plan.choices.widest_tile;
-  return std::min(plan.choices.widest_tile, kWidestTileOfFarWeights);
+  if (most == 0) return widest;
+  if (weight_bytes > most) return std::min(widest, kWidestTileOfFarWeights);
+  const bool has_room = plan.machine.vector_registers >= kRegistersOfWideTiles;
+  return has_room && groups < widest && 2 * groups > widest && 2 * groups <= widest * 3 / 2 ? 2 * groups : widest;
 }
 
 PanelFormat ChooseFormat(const TargetFacts& machine, Storage store, const std::vector<int>& chunks) {

@@ -36,9 +36,11 @@ struct Tiling {
 Tiling ChooseTiling(const TargetFacts& machine, Precision precision, int64_t units, const std::vector<int>& groups,
                     int widest_tile, bool may_differ);
 
-// Most columns of a tile of products whose largest one reads so many bytes of weights. Narrower tiles have more rows:
-// of a batch of eight each reads the weights once and not twice.
-int WidestTile(const Plan& plan, int64_t weight_bytes);
+// Most columns of a tile of products of at most `groups` column groups, the largest of which reads so many bytes of
+// weights. Of weights that no near cache holds narrower tiles have more rows: of a batch of eight each reads them once
+// and not twice. Of others, one vector of units of three groups leaves a column unused; two of each are six columns,
+// which hide the latency of one row better.
+int WidestTile(const Plan& plan, int groups, int64_t weight_bytes);
 
 // Pairs hold two more registers in a tile than its sums and factors, which is why they want many.
 PanelFormat ChooseFormat(const TargetFacts& machine, Storage store, const std::vector<int>& chunks);

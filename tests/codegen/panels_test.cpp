@@ -50,6 +50,20 @@ TEST(Rest, TakesAsFewColumnsAsItsGroupsFill) {
   }
 }
 
+TEST(WidestTile, FollowsGroupsAndWeights) {
+  Plan plan{.machine = kAvx512};
+  plan.machine.l2_bytes = 1 << 20;
+  constexpr int64_t kNear = 1 << 20, kFar = 16 << 20;
+  EXPECT_EQ(WidestTile(plan, 1, kNear), 4);
+  EXPECT_EQ(WidestTile(plan, 3, kNear), 6);  // two vectors of units
+  EXPECT_EQ(WidestTile(plan, 4, kNear), 4);
+  for (int groups : {1, 3, 4}) EXPECT_EQ(WidestTile(plan, groups, kFar), 3);
+  plan.machine.vector_registers = 16;
+  EXPECT_EQ(WidestTile(plan, 3, kNear), 4);
+  plan.machine.l2_bytes = 0;  // a small machine has one kind of tiles
+  for (int64_t bytes : {kNear, kFar}) EXPECT_EQ(WidestTile(plan, 3, bytes), 4);
+}
+
 // Every unit of every group has a lane of its own.
 TEST(Rest, SharesNoLane) {
   for (int64_t units = 1; units < 70; ++units) {
