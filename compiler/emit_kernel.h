@@ -40,9 +40,9 @@ struct EmitModule {
 //   void(ptr a, word a_row_stride, word a_depth_stride, ptr panel, word depth, ptr scratch, word scratch_stride, word
 //   count[, ptr ahead][, word continues])
 // Strides are ignored where the shape knows them. The storage of a and the panel's format may be 16-bit; the scratch is
-// in full. Tiles that prefetch bring parts of the panel `ahead` into the second-level cache, the first one its first
-// lines. Tiles that continue add to what is in the scratch if `continues` is not 0. `counts` are those that it is
-// called with, if they are known: only tiles that these need are made.
+// in full. Tiles that prefetch bring the panel `ahead` into the second-level cache, each a part of it. Tiles that
+// continue add to what is in the scratch if `continues` is not 0. `counts` are those that it is called with, if they
+// are known: only tiles that these need are made.
 llvm::Function* TileRows(EmitModule& emit, const TileShape& shape, const std::vector<int64_t>& counts = {});
 
 // Reads or writes the first `valid` lanes (all, if 0) at `stride` (elements) from `pointer`; the others are poison. No

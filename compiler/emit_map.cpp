@@ -112,10 +112,9 @@ void KernelEmitter::EmitProductRows(const std::vector<Value*>& scratch, Range ro
             auto sum = [&](LaneBuilder& narrow, const LaneInstruction& instruction) -> Value* {
               const int number = instruction.product;
               const Panels& panels = emit_.plan.panels[kernel_.products[number].panels];
-              const auto groups = static_cast<int>(panels.groups.size());
               Value* lane = nullptr;
               if (valid < lanes) {
-                lane = Word(panels.last().LaneOf(instruction.group, full_vectors % vectors, groups, lanes));
+                lane = Word(panels.LaneOf(panels.last(), instruction.group, full_vectors % vectors));
               } else {
                 lane = builder_.CreateMul(builder_.CreateSub(vector, first_vector), Word(lanes));
                 lane = builder_.CreateAdd(lane, builder_.CreateMul(group_lanes[number], Word(instruction.group)));
@@ -282,8 +281,7 @@ void KernelEmitter::EmitBlocksOfOneRow(const Indices& outer, const Row& at, cons
       auto sum = [&](LaneBuilder& narrow, const LaneInstruction& instruction) -> Value* {
         const Panels& panels = emit_.plan.panels[kernel_.products[instruction.product].panels];
         const BlockColumns& columns = blocks[b].is_last ? panels.last() : panels.block;
-        const auto lane =
-            static_cast<int>(columns.LaneOf(instruction.group, v, static_cast<int>(panels.groups.size()), lanes));
+        const auto lane = static_cast<int>(panels.LaneOf(columns, instruction.group, v));
         return narrow.LanesOf(sums[b][instruction.product][lane / lanes], lane % lanes);
       };
       RunStores(builder, at, unit, count, RunProgram(builder, at, unit, count, sum));

@@ -54,78 +54,81 @@ struct PanelPacker {
 
   llvm::ConstantInt* Word(int64_t value) const { return emit.types.Word(value); }
 
-  // A column of a chunk as it stands in a block, and lanes [lane, lane + lanes) of it.
-  struct Column {
+  // Lanes [lane, lane + lanes) of a column of a chunk.
+  struct Place {
     int64_t chunk_start;  // terms of the panel before the chunk's, in elements
     int chunk;
-    int number;  // in the chunk
-  };
-  struct Lanes {
-    int first, count;
+    int column;  // of the chunk
+    int lane, lanes;
   };
 
-  // Units [unit, unit + valid) of a group fill the first of the lanes; the others are zero.
-  void Fill(Value* block, const Column& column, const Lanes& lanes, int group, Value* unit, Value* valid) {
+  // Where a vector of units of a group, or its tail, stands in a block.
+  Place PlaceOf(const BlockColumns& columns, int group, int vector) const {
+    const auto lane = static_cast<int>(panels.LaneOf(columns, group, vector));
+    const int width = vector < columns.vectors ? panels.lanes : WidthOf(columns.tail);
+    int first = 0, column = lane / panels.lanes;
+    for (int chunk : columns.chunks) {
+      if (column < chunk) return {panels.depth * first * panels.lanes, chunk, column, lane % panels.lanes, width};
+      first += chunk;
+      column -= chunk;
+    }
+    return {};
+  }
+
+  // Units [unit, unit + valid) of a group fill the first lanes of a place; the others are zero.
+  void Fill(Value* block, const Place& to, int group, Value* unit, Value* valid) {
     const PanelGroup& from = panels.groups[group];
-    const bool paired = panels.format.IsPaired(column.number, column.chunk);
-    const bool upper = column.number % 2 != 0;
+    const bool paired = panels.format.IsPaired(to.column, to.chunk);
+    const bool upper = to.column % 2 != 0;
     // Of a pair the first column has the lower halves of 32-bit words.
     const int half = upper == emit.module.getDataLayout().isLittleEndian() ? 1 : 0;
-    const int64_t place = paired ? int64_t{column.number & ~1} * panels.lanes + half + 2 * lanes.first
-                                 : int64_t{column.number} * panels.lanes + lanes.first;
+    const int64_t place = paired ? int64_t{to.column & ~1} * panels.lanes + half + 2 * to.lane
+                                 : int64_t{to.column} * panels.lanes + to.lane;
     int64_t start = 0;
     for (const OffsetTerm& term : from.source.offset) start += term.stride.factor * term.shift;
     const int64_t depth_stride = from.source.axes[0].stride.factor, unit_stride = from.source.axes[1].stride.factor;
     Value* source = builder.CreateGEP(emit.types.real, buffer(from.source.buffer), Word(start));
     source = builder.CreateGEP(emit.types.real, source, builder.CreateMul(unit, Word(unit_stride)));
     Value* panel = builder.CreateGEP(builder.getInt8Ty(), packed, Word(panels.offset_bytes));
-    Value* to = builder.CreateGEP(
+    Value* address = builder.CreateGEP(
         emit.types.Stored(panels.format.storage), panel,
-        builder.CreateAdd(builder.CreateMul(block, Word(panels.block_elements())), Word(column.chunk_start + place)));
+        builder.CreateAdd(builder.CreateMul(block, Word(panels.block_elements())), Word(to.chunk_start + place)));
     builder.CreateCall(PackColumn(emit, panels.format.storage),
-                       {to, Word(int64_t{column.chunk} * panels.lanes), source, Word(depth_stride), Word(unit_stride),
-                        Word(panels.depth), Word(lanes.count), valid, Word(paired ? 2 : 1)});
-  }
-
-  void ForEachColumn(const BlockColumns& columns, const std::function<void(int, const Column&)>& body) {
-    int first = 0;
-    for (int chunk : columns.chunks) {
-      for (int c = 0; c < chunk; ++c) body(first + c, {panels.depth * first * panels.lanes, chunk, c});
-      first += chunk;
-    }
+                       {address, Word(int64_t{to.chunk} * panels.lanes), source, Word(depth_stride), Word(unit_stride),
+                        Word(panels.depth), Word(to.lanes), valid, Word(paired ? 2 : 1)});
   }
 
   // Blocks [begin, end); units beyond the last one are zero.
   void PackBlocks(Value* begin, Value* end) {
     const int vectors = panels.block.vectors;
-    ForEachColumn(panels.block, [&](int number, const Column& column) {
-      EmitLoop(builder, begin, end, Word(1), [&](Value* block) {
-        Value* vector = builder.CreateAdd(builder.CreateMul(block, Word(vectors)), Word(number % vectors));
-        Value* unit = builder.CreateMul(vector, Word(panels.lanes));
-        Value* left = builder.CreateSub(Word(panels.units), unit);
-        Fill(block, column, {0, panels.lanes}, number / vectors, unit, left);
-      });
-    });
+    for (int group = 0; group < static_cast<int>(panels.groups.size()); ++group) {
+      for (int v = 0; v < vectors; ++v) {
+        EmitLoop(builder, begin, end, Word(1), [&](Value* block) {
+          Value* vector = builder.CreateAdd(builder.CreateMul(block, Word(vectors)), Word(v));
+          Value* unit = builder.CreateMul(vector, Word(panels.lanes));
+          Fill(block, PlaceOf(panels.block, group, v), group, unit, builder.CreateSub(Word(panels.units), unit));
+        });
+      }
+    }
   }
 
   void PackRest() {
     const BlockColumns& rest = *panels.rest;
-    const int64_t block = panels.blocks() - 1;
+    const int64_t block = panels.blocks() - 1, first_unit = block * panels.block_units();
     const auto groups = static_cast<int>(panels.groups.size());
-    const int width = WidthOf(std::max(rest.tail, 1)), in_vector = panels.lanes / width;
-    ForEachColumn(rest, [&](int number, const Column& column) {
-      if (number < groups * rest.vectors) {
-        const int64_t unit = block * panels.block_units() + int64_t{number % rest.vectors} * panels.lanes;
-        Fill(Word(block), column, {0, panels.lanes}, number / rest.vectors, Word(unit), Word(panels.lanes));
-        return;
-      }
-      const int first = (number - groups * rest.vectors) * in_vector;
-      for (int i = 0; i < in_vector; ++i) {
-        const bool is_there = first + i < groups;
-        Fill(Word(block), column, {i * width, width}, is_there ? first + i : 0, Word(panels.units - rest.tail),
-             Word(is_there ? rest.tail : 0));
-      }
-    });
+    for (int group = 0; group < groups; ++group) {
+      for (int v = 0; v < rest.vectors; ++v)
+        Fill(Word(block), PlaceOf(rest, group, v), group, Word(first_unit + int64_t{v} * panels.lanes),
+             Word(panels.lanes));
+    }
+    if (rest.tail == 0) return;
+    // Lanes of the last vector that no group is left for are zero.
+    const int in_vector = panels.lanes / WidthOf(rest.tail);
+    for (int group = 0; group < (groups + in_vector - 1) / in_vector * in_vector; ++group) {
+      const bool is_there = group < groups;
+      Fill(Word(block), PlaceOf(rest, group, rest.vectors), is_there ? group : 0, Word(panels.units - rest.tail),
+           Word(is_there ? rest.tail : 0));
+    }
   }
 };
 

@@ -366,9 +366,9 @@ int Plan::AddPanels(Panels wanted) {
 
 int BlockColumns::count() const { return std::accumulate(chunks.begin(), chunks.end(), 0); }
 
-int64_t BlockColumns::LaneOf(int group, int vector, int groups, int lanes) const {
-  if (vector < vectors || tail == 0) return (int64_t{group} * vectors + vector) * lanes;
-  return int64_t{groups} * vectors * lanes + int64_t{group} * WidthOf(tail);
+int64_t Panels::LaneOf(const BlockColumns& columns, int group, int vector) const {
+  if (vector < columns.vectors || columns.tail == 0) return (int64_t{group} * columns.vectors + vector) * lanes;
+  return static_cast<int64_t>(groups.size()) * columns.vectors * lanes + int64_t{group} * WidthOf(columns.tail);
 }
 
 int64_t Panels::elements() const {

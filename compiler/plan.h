@@ -198,8 +198,6 @@ struct BlockColumns {
   std::vector<int> chunks;  // columns of each register tile
 
   int count() const;  // of columns
-  // The first lane of vector `vector` of a group, counted through all columns; with vector = vectors of its tail.
-  int64_t LaneOf(int group, int vector, int groups, int lanes) const;
   bool operator==(const BlockColumns&) const = default;
 };
 
@@ -219,6 +217,8 @@ struct Panels {
   int64_t blocks() const { return (units + block_units() - 1) / block_units(); }
   int64_t block_elements() const { return depth * block.count() * lanes; }
   const BlockColumns& last() const { return rest ? *rest : block; }
+  // The first lane of vector `vector` of a group, counted through all columns; with vector = vectors of its tail.
+  int64_t LaneOf(const BlockColumns& columns, int group, int vector) const;
   int64_t elements() const;              // of all blocks
   std::vector<int> TileColumns() const;  // of the register tiles of any block
   // The same weights in the same order; `buffer` of the sources aside.

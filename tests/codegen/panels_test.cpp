@@ -71,10 +71,11 @@ TEST(Rest, SharesNoLane) {
       const Tiling tiling = ChooseTiling(kAvx512, Precision::kF32, units, {groups}, 4, true);
       if (!tiling.products[0].rest) continue;
       const BlockColumns& rest = *tiling.products[0].rest;
+      const Panels panels{.groups = std::vector<PanelGroup>(static_cast<size_t>(groups)), .lanes = 16};
       std::vector<int> users(static_cast<size_t>(rest.count()) * 16);
       for (int group = 0; group < groups; ++group) {
         for (int vector = 0; vector < rest.vectors + (rest.tail > 0 ? 1 : 0); ++vector) {
-          const int64_t first = rest.LaneOf(group, vector, groups, 16);
+          const int64_t first = panels.LaneOf(rest, group, vector);
           for (int i = 0; i < (vector < rest.vectors ? 16 : rest.tail); ++i) ++users.at(static_cast<size_t>(first + i));
         }
       }
