@@ -76,9 +76,7 @@ double LimitLoops::Read(const Level& level, int threads) {
   for (int i = 0; i < threads; ++i) memory_[i].Reserve(bytes);
   Together(threads, [&](size_t index) {
     const auto* data = reinterpret_cast<const float*>(memory_[index].data());
-    float sum = 0;
-    for (size_t round = 0; round < rounds; ++round) sum += ReadOnce(data, bytes);
-    sink = sum;
+    sink = bench::Read(data, bytes, rounds);
   });
   return static_cast<double>(threads) * static_cast<double>(rounds * bytes);
 }

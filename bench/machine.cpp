@@ -30,16 +30,19 @@ volatile float start_value = 0.5f, factor_value = 0.999999f, term_value = 1e-6f;
   return {2.0 * sizeof(Vector) / sizeof(float) * (chains) * static_cast<double>(rounds), total};
 
 // The block is read as several runs of consecutive lines at once, each with sums of its own: one run alone does not
-// keep enough lines in flight beyond L2, and too few sums would wait for their additions in L1.
+// keep enough lines in flight beyond L2, and too few sums would wait for their additions in L1. Lanes are added up
+// once, after all times: of a block in L1 that takes as long as to read it.
 #define RECURVE_READ_LOOP(Vector, splat, load, add, lane_sum)                                                         \
   constexpr size_t kRuns = 4, kSums = 2, kLanes = sizeof(Vector) / sizeof(float), kChunk = kSums * kLanes;            \
   Vector sums[kRuns][kSums];                                                                                          \
   _Pragma("GCC unroll 4") for (auto& run : sums) { _Pragma("GCC unroll 2") for (auto& sum : run) sum = splat(0.0f); } \
   const size_t chunks = bytes / sizeof(float) / (kRuns * kChunk), run_length = chunks * kChunk;                       \
-  for (size_t i = 0; i < run_length; i += kChunk) {                                                                   \
-    _Pragma("GCC unroll 4") for (size_t r = 0; r < kRuns; ++r) {                                                      \
-      _Pragma("GCC unroll 2") for (size_t s = 0; s < kSums; ++s) sums[r][s] =                                         \
-          add(sums[r][s], load(data + r * run_length + i + s * kLanes));                                              \
+  for (size_t time = 0; time < times; ++time) {                                                                       \
+    for (size_t i = 0; i < run_length; i += kChunk) {                                                                 \
+      _Pragma("GCC unroll 4") for (size_t r = 0; r < kRuns; ++r) {                                                    \
+        _Pragma("GCC unroll 2") for (size_t s = 0; s < kSums; ++s) sums[r][s] =                                       \
+            add(sums[r][s], load(data + r * run_length + i + s * kLanes));                                            \
+      }                                                                                                               \
     }                                                                                                                 \
   }                                                                                                                   \
   float total = 0;                                                                                                    \
@@ -59,7 +62,7 @@ __attribute__((target("avx2,fma"))) float LaneSum256(__m256 v) {
 __attribute__((target("avx2,fma"))) FmaWork RunFma256(size_t rounds) {
   RECURVE_FMA_LOOP(__m256, 12, _mm256_set1_ps, _mm256_fmadd_ps, LaneSum256)
 }
-__attribute__((target("avx2,fma"))) float Read256(const float* data, size_t bytes) {
+__attribute__((target("avx2,fma"))) float Read256(const float* data, size_t bytes, size_t times) {
   RECURVE_READ_LOOP(__m256, _mm256_set1_ps, _mm256_loadu_ps, _mm256_add_ps, LaneSum256)
 }
 
@@ -73,7 +76,7 @@ __attribute__((target("avx512f"))) float LaneSum512(__m512 v) {
 __attribute__((target("avx512f"))) FmaWork RunFma512(size_t rounds) {
   RECURVE_FMA_LOOP(__m512, 24, _mm512_set1_ps, _mm512_fmadd_ps, LaneSum512)
 }
-__attribute__((target("avx512f"))) float Read512(const float* data, size_t bytes) {
+__attribute__((target("avx512f"))) float Read512(const float* data, size_t bytes, size_t times) {
   RECURVE_READ_LOOP(__m512, _mm512_set1_ps, _mm512_loadu_ps, _mm512_add_ps, LaneSum512)
 }
 
@@ -89,7 +92,7 @@ Four AddFour(Four a, Four b) { return a + b; }
 Four LoadFour(const float* data) { return Four{data[0], data[1], data[2], data[3]}; }
 float LaneSumFour(Four v) { return v[0] + v[1] + v[2] + v[3]; }
 FmaWork RunFmaGeneric(size_t rounds) { RECURVE_FMA_LOOP(Four, 12, SplatFour, FmaFour, LaneSumFour) }
-float ReadGeneric(const float* data, size_t bytes) {
+float ReadGeneric(const float* data, size_t bytes, size_t times) {
   RECURVE_READ_LOOP(Four, SplatFour, LoadFour, AddFour, LaneSumFour)
 }
 
@@ -103,12 +106,12 @@ FmaWork RunFma(size_t rounds) {
   return RunFmaGeneric(rounds);
 }
 
-float ReadOnce(const float* data, size_t bytes) {
+float Read(const float* data, size_t bytes, size_t times) {
 #ifdef __x86_64__
-  if (HasAvx512()) return Read512(data, bytes);
-  if (HasAvx2()) return Read256(data, bytes);
+  if (HasAvx512()) return Read512(data, bytes, times);
+  if (HasAvx2()) return Read256(data, bytes, times);
 #endif
-  return ReadGeneric(data, bytes);
+  return ReadGeneric(data, bytes, times);
 }
 
 void RunCycles(size_t cycles) {

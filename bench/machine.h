@@ -16,14 +16,14 @@ struct FmaWork {
 };
 FmaWork RunFma(size_t rounds);
 
-// Reads `bytes` of memory once in vectors, and returns their sum. `data` is aligned to 64 bytes, since a load that
-// straddles two lines costs two.
-float ReadOnce(const float* data, size_t bytes);
+// Reads `bytes` of memory in vectors so many times, and returns the sum of what was read. `data` is aligned to 64
+// bytes, since a load that straddles two lines costs two.
+float Read(const float* data, size_t bytes, size_t times);
 
 // Runs `cycles` additions that wait for one another: a cycle each.
 void RunCycles(size_t cycles);
 
-// "AVX-512", "AVX2" or "generic": what RunFma and ReadOnce use.
+// "AVX-512", "AVX2" or "generic": what RunFma and Read use.
 std::string VectorUnit();
 // The processor's name as the system tells it.
 std::string ProcessorName();
