@@ -4,8 +4,6 @@
 #include "compiler/compile.h"
 
 #include <fmt/format.h>
-#include <llvm/IR/LLVMContext.h>
-#include <llvm/IR/Module.h>
 
 #include <algorithm>
 #include <cmath>
@@ -31,6 +29,7 @@
 #include "compiler/split.h"
 #include "compiler/streaming.h"
 #include "compiler/summary.h"
+#include "compiler/target_module.h"
 #include "compiler/tune.h"
 #include "compiler/versions.h"
 #include "frontend/frontend.h"
@@ -195,19 +194,11 @@ std::expected<Target, Error> TargetOf(const CompileOptions& options) {
   return BestVersionOf(options.target);
 }
 
-// A module with its descriptor, and the context it lives in.
-struct Compiled {
-  std::unique_ptr<llvm::LLVMContext> context;
-  std::unique_ptr<llvm::Module> module;
+// A module with its descriptor.
+struct Compiled : TargetModule {
+  using TargetModule::TargetModule;
   ProgramInterface interface;
 };
-
-Compiled EmptyModule(const std::string& name, const Target& target) {
-  auto context = std::make_unique<llvm::LLVMContext>();
-  auto module = std::make_unique<llvm::Module>(name, *context);
-  target.Configure(*module);
-  return {std::move(context), std::move(module), {}};
-}
 
 ProgramInterface InterfaceFor(const Plan& plan, const CompileOptions& options, const Target& target) {
   ProgramInterface interface = InterfaceOf(plan, target.description());
@@ -217,7 +208,7 @@ ProgramInterface InterfaceFor(const Plan& plan, const CompileOptions& options, c
 }
 
 Compiled CompileModule(const Plan& plan, const CompileOptions& options, const Target& target) {
-  Compiled compiled = EmptyModule(plan.name, target);
+  Compiled compiled(plan.name, target);
   Emit(plan, *compiled.module);
   compiled.interface = InterfaceFor(plan, options, target);
   EmitDescriptor(*compiled.module, compiled.interface);
@@ -226,7 +217,7 @@ Compiled CompileModule(const Plan& plan, const CompileOptions& options, const Ta
 
 // One module for several levels of a processor, from the least to the best. What callers size is enough for each.
 Compiled CompileVersions(std::vector<Plan> plans, const CompileOptions& options, const std::vector<Target>& targets) {
-  Compiled compiled = EmptyModule(plans[0].name, targets[0]);
+  Compiled compiled(plans[0].name, targets[0]);
   ProgramInterface& all = compiled.interface;
   all = InterfaceFor(plans[0], options, targets[0]);
   for (size_t i = 0; i < plans.size(); ++i) {

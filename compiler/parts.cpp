@@ -1,11 +1,7 @@
 #include "compiler/parts.h"
 
-#include <llvm/IR/LLVMContext.h>
-#include <llvm/IR/Module.h>
-
 #include <algorithm>
 #include <functional>
-#include <memory>
 #include <set>
 #include <system_error>
 #include <thread>
@@ -14,6 +10,7 @@
 #include "compiler/descriptor.h"
 #include "compiler/jit.h"
 #include "compiler/plan_tile.h"
+#include "compiler/target_module.h"
 
 namespace recurve {
 namespace {
@@ -71,17 +68,6 @@ struct Load {
   }
 };
 
-// A module, and the context that it lives in.
-struct Part {
-  explicit Part(const std::string& name, const Target& target)
-      : context(std::make_unique<llvm::LLVMContext>()), module(std::make_unique<llvm::Module>(name, *context)) {
-    target.Configure(*module);
-  }
-
-  std::unique_ptr<llvm::LLVMContext> context;
-  std::unique_ptr<llvm::Module> module;
-};
-
 }  // namespace
 
 // Whatever takes longest first, to the module that is then least loaded (Graham 1969).
@@ -102,7 +88,7 @@ std::vector<std::vector<PlannedFunction>> DealOut(const Plan& plan, std::vector<
 
 std::expected<std::vector<std::string>, Error> CompileParts(const Plan& plan, const ProgramInterface& interface,
                                                             const Target& target, int most) {
-  Part first(plan.name, target);
+  TargetModule first(plan.name, target);
   std::vector<PlannedFunction> functions = EmitEntries(plan, *first.module);
   EmitDescriptor(*first.module, interface);
   std::vector<std::string> names;
@@ -115,7 +101,7 @@ std::expected<std::vector<std::string>, Error> CompileParts(const Plan& plan, co
     made[i] = ConsumeIntoObjectForHere(module, target, names);
   };
   const auto make_part = [&](size_t i) {
-    Part part(plan.name, target);
+    TargetModule part(plan.name, target);
     make(i, *part.module);
   };
   {

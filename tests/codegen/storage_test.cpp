@@ -15,6 +15,7 @@
 #include "frontend/frontend.h"
 #include "runtime/session.h"
 #include "tests/support/graph_of.h"
+#include "tests/support/session_results.h"
 
 namespace recurve {
 namespace {
@@ -30,37 +31,30 @@ Program Compiled(const ir::Graph& graph, Storage store) {
   return *std::move(program);
 }
 
-using Results = std::map<std::string, std::vector<double>>;
+using Values = std::map<std::string, std::vector<double>>;
 
-// Random arguments; parameters are rounded to `rounded` first.
-void FillArguments(Session& session, Storage rounded) {
+// Parameters that are rounded to `rounded`, and arguments.
+void FillRounded(Session& session, Storage rounded) {
   ASSERT_TRUE(session.Initialize(7));
   for (const recurve_slot* slot : session.program().parameters()) {
     auto values = session.Parameter<float>(slot->name);
     ASSERT_TRUE(values);
     for (float& value : *values) value = static_cast<float>(RoundToStorage(value, rounded));
   }
-  uint64_t stream = 3;
-  for (const recurve_slot* slot : session.tensors()) {
-    if (slot->is_index != 0 || slot->kind == RECURVE_SLOT_OUTPUT) continue;
-    for (float& value : *session.Tensor<float>(slot->name)) {
-      stream = stream * 6364136223846793005u + 1442695040888963407u;
-      value = static_cast<float>(static_cast<double>(stream >> 40) / (1 << 24)) - 0.5f;
-    }
-  }
+  FillArguments(session, 3);
 }
 
 enum class Part : uint8_t { kForward, kInference, kBackward };
 
-Results ResultsOf(const Program& program, Storage rounded, size_t steps, size_t batch, Part part, size_t threads = 1) {
+Values ResultsOf(const Program& program, Storage rounded, size_t steps, size_t batch, Part part, size_t threads = 1) {
   Session session(program);
   EXPECT_TRUE(session.SetExtent("T", steps));
   EXPECT_TRUE(session.SetExtent("B", batch));
-  FillArguments(session, rounded);
+  FillRounded(session, rounded);
   if (threads > 1) session.UseTeam(*Team::Start(threads));
   EXPECT_TRUE(part == Part::kInference ? session.Inference() : session.Forward());
   if (part == Part::kBackward) EXPECT_TRUE(session.Backward());
-  Results results;
+  Values results;
   for (const recurve_slot* slot : session.tensors()) {
     const bool is_gradient = std::string_view(slot->name).ends_with("_adj");
     if (slot->kind == RECURVE_SLOT_OUTPUT && is_gradient == (part == Part::kBackward))
@@ -70,18 +64,18 @@ Results ResultsOf(const Program& program, Storage rounded, size_t steps, size_t 
   return results;
 }
 
-Results Steps(const Program& program, Storage rounded, size_t batch) {
+Values Steps(const Program& program, Storage rounded, size_t batch) {
   auto parameters = std::make_shared<Parameters>(program);
   Session session(parameters);
   EXPECT_TRUE(session.SetExtent("T", 1));
   EXPECT_TRUE(session.SetExtent("B", batch));
-  FillArguments(session, rounded);
+  FillRounded(session, rounded);
   Stream stream(parameters, batch);
   for (int t = 0; t < 3; ++t) {
     EXPECT_TRUE(stream.Set("x", *session.Get("x")));
     EXPECT_TRUE(stream.Step());
   }
-  Results results;
+  Values results;
   results["y"] = *stream.Get("y");
   return results;
 }
@@ -182,7 +176,7 @@ TEST(Storage, PackRoundsWeightsToTheNearest) {
     Session given(program), rounded(program);
     for (Session* session : {&given, &rounded}) {
       ASSERT_TRUE(session->SetExtent("T", 4));
-      FillArguments(*session, Storage::kSame);
+      FillRounded(*session, Storage::kSame);
     }
     for (const recurve_slot* slot : program.parameters()) {
       if (slot->rank < 2) continue;
@@ -228,7 +222,7 @@ TEST(Storage, GivesTheSameBitsForAnyNumberOfThreads) {
   for (Storage store : kStorages) {
     const Program program = Compiled(graph, store);
     for (Part part : {Part::kForward, Part::kBackward}) {
-      const Results one = ResultsOf(program, Storage::kSame, 6, 9, part);
+      const Values one = ResultsOf(program, Storage::kSame, 6, 9, part);
       for (size_t threads : {2, 3}) EXPECT_EQ(ResultsOf(program, Storage::kSame, 6, 9, part, threads), one) << threads;
     }
   }
