@@ -46,10 +46,10 @@ class KeyBuilder {
     AddAll(triple, cpu, features, position_independent ? 1 + static_cast<int>(*position_independent) : 0);
   }
   void Add(const PlanChoices& choices) {
-    const auto& [chunk_rows, segment, subsegment, segments_apart, widest_tile, most_weight_bytes, side_by_side, team,
-                 only_one] = choices;
-    AddAll(chunk_rows, segment, subsegment, segments_apart, widest_tile, most_weight_bytes, side_by_side, team,
-           only_one);
+    const auto& [chunk_rows, segment, subsegment, segments_apart, widest_tile, most_weight_bytes, near_weight_bytes,
+                 side_by_side, team, only_one] = choices;
+    AddAll(chunk_rows, segment, subsegment, segments_apart, widest_tile, most_weight_bytes, near_weight_bytes,
+           side_by_side, team, only_one);
   }
   template <typename T>
   void Add(const std::vector<T>& values) {

@@ -359,7 +359,7 @@ class EntryEmitter {
 
   void EmitCall(int number) {
     const Kernel& kernel = entry_.kernels[number];
-    if (is_one_row_) return KernelEmitter(emit_, layout_, kernel, builder_, words_, turn_).EmitInto(builder_);
+    if (is_one_row_) return KernelEmitter(emit_, layout_, kernel, builder_, words_, turn_, &stored_).EmitInto(builder_);
     std::vector<int> loops;
     std::vector<Value*> arguments{frame_};
     for (const auto& [loop, index] : loops_) {
@@ -567,6 +567,7 @@ class EntryEmitter {
   llvm::Function* useful_members_ = nullptr;
   Value* frame_ = nullptr;
   Value* turn_ = nullptr;    // of one row: counts the calls, if somebody wants to know
+  StoredVectors stored_;     // of one row
   bool is_one_row_ = false;  // of the function that is being written: the frame's words are `words_`
   std::map<int, Value*> words_;
   std::vector<Value*> chunk_steps_;  // per chunk loop

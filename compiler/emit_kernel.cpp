@@ -88,6 +88,20 @@ void EmitPrefetch(llvm::IRBuilder<>& builder, Value* address, Fetch fetch) {
                           {address, builder.getInt32(writes), builder.getInt32(locality), builder.getInt32(kData)});
 }
 
+void StoredVectors::Store(const View& view, Value* unit, int valid, Value* vector) {
+  const bool is_known = llvm::isa<llvm::ConstantInt>(unit);
+  std::erase_if(stored_, [&](const Stored& old) {
+    return old.view.buffer == view.buffer && (!is_known || old.view != view || old.unit == unit);
+  });
+  if (is_known) stored_.push_back({view, unit, valid, vector});
+}
+
+Value* StoredVectors::Find(const View& view, Value* unit, int valid) const {
+  const auto found = std::ranges::find_if(
+      stored_, [&](const Stored& one) { return one.unit == unit && one.valid == valid && one.view == view; });
+  return found == stored_.end() ? nullptr : found->vector;
+}
+
 KernelEmitter::KernelEmitter(EmitModule& emit, const FrameLayout& layout, const Kernel& kernel,
                              const std::vector<int>& loops, llvm::Function* function,
                              const std::map<int, Value*>& known)
@@ -107,8 +121,9 @@ KernelEmitter::KernelEmitter(EmitModule& emit, const FrameLayout& layout, const 
 }
 
 KernelEmitter::KernelEmitter(EmitModule& emit, const FrameLayout& layout, const Kernel& kernel,
-                             const llvm::IRBuilder<>& builder, const std::map<int, Value*>& words, Value* turn)
-    : emit_(emit), kernel_(kernel), builder_(builder.GetInsertBlock()), turn_(turn) {
+                             const llvm::IRBuilder<>& builder, const std::map<int, Value*>& words, Value* turn,
+                             StoredVectors* stored)
+    : emit_(emit), kernel_(kernel), builder_(builder.GetInsertBlock()), stored_(stored), turn_(turn) {
   function_ = builder.GetInsertBlock()->getParent();
   entry_ = &function_->getEntryBlock();
   frame_.emplace(emit.types, layout, nullptr, words, std::map<int, Value*>{}, entry_->getTerminator());
@@ -120,6 +135,10 @@ void KernelEmitter::Emit() {
 }
 
 void KernelEmitter::EmitInto(llvm::IRBuilder<>& builder) {
+  if (kernel_.kind != KernelKind::kMap || !HasOneRow()) {
+    stored_->Clear();
+    stored_ = nullptr;
+  }
   EmitBody();
   builder.SetInsertPoint(builder_.GetInsertBlock());
 }
@@ -334,6 +353,9 @@ Lane KernelEmitter::RunInstruction(LaneBuilder& lanes, const Row& row, Value* un
     case Kind::kLoad:
     case Kind::kGather: {
       if (row.scalars[i] != nullptr) return lanes.Splat(row.scalars[i]);
+      if (stored_ != nullptr && instruction.kind == Kind::kLoad) {
+        if (Value* vector = stored_->Find(instruction.view, unit, valid)) return lanes.Wrap(vector);
+      }
       Value* stride = StrideOf(instruction.view);
       Value* pointer =
           builder_.CreateGEP(ElementOf(instruction.view), row.pointers[i], builder_.CreateMul(unit, stride));
@@ -399,6 +421,8 @@ void KernelEmitter::RunStores(LaneBuilder& lanes, const Row& row, Value* unit, i
         EmitVectorStore(lanes, values[store.value].value, pointer, stride, store.view.axes.back().stride, valid,
                         StorageOf(store.view));
       }
+      if (stored_ != nullptr && frame_->layout().entry.buffers[store.view.buffer].place == Place::kWorkspace)
+        stored_->Store(store.view, unit, valid, values[store.value].value);
     }
   };
   run(/*to_far=*/false, /*around=*/false);

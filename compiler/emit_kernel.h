@@ -38,10 +38,12 @@ struct EmitModule {
 //   scratch[r * scratch_stride + c] = sum over k < depth of a[r * a_row_stride + k * a_depth_stride] * panel[k][c]
 // where columns are vectors of `lanes` and the panel is [depth][columns][lanes].
 //   void(ptr a, word a_row_stride, word a_depth_stride, ptr panel, word depth, ptr scratch, word scratch_stride, word
-//   count[, ptr ahead][, word continues])
+//   count[, ptr ahead][, word continues][, i1 backwards | is_first])
 // Strides are ignored where the shape knows them. The storage of a and the panel's format may be 16-bit; the scratch is
 // in full. Tiles that prefetch bring the panel `ahead` into the second-level cache, each a part of it. Tiles that
-// continue add to what is in the scratch if `continues` is not 0. `counts` are those that it is called with, if they
+// continue begin with what is in the scratch if `continues` is not 0. Those that go either way begin with the last term
+// if `backwards`. Those that accumulate add their sums to what is in the scratch, which may then be anywhere, unless it
+// `is_first`. `counts` are those that it is called with, if they
 // are known: only tiles that these need are made.
 llvm::Function* TileRows(EmitModule& emit, const TileShape& shape, const std::vector<int64_t>& counts = {});
 
@@ -72,6 +74,7 @@ struct TileOperands {
   Value* depth_stride;       // of the left side
   std::vector<TilePanel> panels;
   std::vector<Value*> ahead = {};  // term k fetches line k of each
+  Value* backwards = nullptr;      // whether the last term is the first that is added; null: it is not
 };
 
 // The loop of a register tile, at the builder's place: the sums [panel][row][column] over k < depth, at least
@@ -81,6 +84,25 @@ struct TileOperands {
 std::vector<Value*> EmitTileSums(EmitModule& emit, llvm::IRBuilder<>& builder, const TileOperands& operands,
                                  Value* depth, std::vector<Value*> initial = {});
 
+// Vectors that the code before has stored into workspace, where it is one straight line. Later kernels take them from
+// here: a load would wait for the store.
+class StoredVectors {
+ public:
+  // The first `valid` units from `unit` on; where the unit is not a constant, all of the buffer is forgotten.
+  void Store(const View& view, Value* unit, int valid, Value* vector);
+  Value* Find(const View& view, Value* unit, int valid) const;  // null: not known
+  void Clear() { stored_.clear(); }
+
+ private:
+  struct Stored {
+    View view;
+    Value* unit;
+    int valid;
+    Value* vector;
+  };
+  std::vector<Stored> stored_;
+};
+
 class KernelEmitter {
  public:
   // The body of a function of the frame, of whose words `known` need not be read, and of the indices of `loops`: the
@@ -88,9 +110,10 @@ class KernelEmitter {
   KernelEmitter(EmitModule& emit, const FrameLayout& layout, const Kernel& kernel, const std::vector<int>& loops,
                 llvm::Function* function, const std::map<int, Value*>& known = {});
   // A piece of the function that the builder is in, whose first block has an end already; `words` are those of the
-  // frame. There must be no time loop around it; `turn` counts its calls, or is null.
+  // frame. There must be no time loop around it; `turn` counts its calls, or is null. `stored` goes from piece to
+  // piece.
   KernelEmitter(EmitModule& emit, const FrameLayout& layout, const Kernel& kernel, const llvm::IRBuilder<>& builder,
-                const std::map<int, Value*>& words, Value* turn);
+                const std::map<int, Value*>& words, Value* turn, StoredVectors* stored);
 
   void Emit();
   // The piece; the builder goes on behind it.
@@ -120,8 +143,12 @@ class KernelEmitter {
   PanelOperands OperandsOf(const MapProduct& product, const Indices& outer, Value* row, Value* block);
   // Whether the order of blocks changes from call to call. Steps of several rows have no count of their calls.
   bool Alternates() const { return kernel_.alternates && turn_ != nullptr; }
+  // Of this call, whether it goes the other way.
+  Value* IsBackwards() { return builder_.CreateTrunc(turn_, builder_.getInt1Ty()); }
   // Whether this call computes one row, and it is known.
   bool HasOneRow();
+  // Whether every vector that a Map of one row loads is known.
+  bool LoadsWhatIsStored() const;
   bool HasRest() const;  // of a product the last block has fewer columns than the others
   void EmitMap();
   void EmitMapRows(Range rows);
@@ -147,6 +174,16 @@ class KernelEmitter {
   void EmitReduceRow(const Indices& rows, Value* first_unit, int vectors, int valid);
   void EmitReduceUnits(const Indices& rows);
   void EmitProduct();
+  // Some terms of a block of rows: a packed left side.
+  struct ProductSlice {
+    Value* left;
+    Value* depth;
+    Value* count;                        // of rows
+    const std::vector<int64_t>& counts;  // that blocks have, if they are known
+    Value* is_first;                     // of all terms
+  };
+  void EmitProductTiles(const ProductSlice& slice, Value* panel, Value* results, Value* row_stride);
+  void AddProduct(const ProductSlice& slice, Value* block, Value* scratch, Value* out, Value* row_stride);
   Value* RowBlocks(Value* row_vectors);
   void PackRight(const Indices& depths, Value* depth_begin, Value* depth, Value* block, Value* panel);
   void PackLeft(const Indices& outer, const Indices& depths, Value* row, Value* count, Value* depth_begin, Value* depth,
@@ -208,8 +245,9 @@ class KernelEmitter {
     Value* are_first;
   };
   std::optional<Terms> terms_;
-  Value* time_ = nullptr;  // of a Recurrence: the step that addresses are for
-  Value* turn_ = nullptr;  // a number that is odd at every other call: the index of the time loop around it
+  StoredVectors* stored_ = nullptr;  // if this is a piece of one row
+  Value* time_ = nullptr;            // of a Recurrence: the step that addresses are for
+  Value* turn_ = nullptr;            // a number that is odd at every other call: the index of the time loop around it
 };
 
 }  // namespace recurve

@@ -26,13 +26,27 @@ void KernelEmitter::EmitMapRows(Range rows) {
         LaneBuilder builder(builder_, emit_.Shape(WidthOf(valid)));
         RunStores(builder, row, unit, valid, RunProgram(builder, row, unit, valid, nullptr));
       };
-      if (full == 1) run(lanes, Word(0));
-      if (full > 1)
+      if (LoadsWhatIsStored()) {
+        for (int vector = 0; vector < full; ++vector) run(lanes, Word(int64_t{vector} * lanes));
+      } else {
         EmitLoop(builder_, Word(0), Word(int64_t{full} * lanes), Word(lanes), [&](Value* unit) { run(lanes, unit); });
+      }
       if (tail > 0) run(tail, Word(int64_t{full} * lanes));
       indices.pop_back();
     });
   });
+}
+
+bool KernelEmitter::LoadsWhatIsStored() const {
+  if (stored_ == nullptr) return false;
+  for (int unit = 0; unit < Units(); unit += kernel_.lanes) {
+    const int valid = std::min(kernel_.lanes, Units() - unit);
+    for (const LaneInstruction& instruction : kernel_.program) {
+      if (instruction.kind != LaneInstruction::Kind::kLoad) continue;
+      if (stored_->Find(instruction.view, Word(unit), valid) == nullptr) return false;
+    }
+  }
+  return true;
 }
 
 // For a block of rows and a block of units: products into scratch, then the lane program row by row. Threads share the
@@ -73,7 +87,7 @@ void KernelEmitter::EmitProductRows(const std::vector<Value*>& scratch, Range ro
 
   // In every other step the blocks in reverse.
   Value* backwards = nullptr;
-  if (Alternates()) backwards = builder_.CreateTrunc(turn_, builder_.getInt1Ty());
+  if (Alternates()) backwards = IsBackwards();
   Value* last_block = builder_.CreateSub(builder_.CreateAdd(block_begin, block_end), Word(1));
 
   Indices outer;
@@ -200,6 +214,7 @@ void KernelEmitter::EmitProductOfBlock(const MapProduct& product, const BlockCol
         arguments.push_back(builder_.CreateGEP(weight, panel, builder_.CreateSelect(is_last, ahead, after)));
       }
       if (tiles.continues) arguments.push_back(begin);
+      if (tiles.either_way) arguments.push_back(IsBackwards());
       builder_.CreateCall(TileRows(emit_, tiles), arguments);
     };
     if (!tiles.continues) {
@@ -263,7 +278,8 @@ void KernelEmitter::EmitBlocksOfOneRow(const Indices& outer, const Row& at, cons
       const TileOperands tile{.shape = shape,
                               .rows = {operands[0].left},
                               .depth_stride = operands[0].depth_stride,
-                              .panels = panels_of_tile};
+                              .panels = panels_of_tile,
+                              .backwards = shape.either_way ? IsBackwards() : nullptr};
       const std::vector<Value*> of_tile = EmitTileSums(emit_, builder_, tile, Word(panels.depth));
       auto next = of_tile.begin();
       for (size_t p = 0; p < of_block.size(); ++p) {
@@ -304,8 +320,7 @@ void KernelEmitter::EmitProductsOfOneRow(const Indices& outer) {
   Value* last = builder_.CreateSub(builder_.CreateAdd(own.begin, end), Word(1));
   auto in_order = [&](Value* block) -> Value* {
     if (!Alternates()) return block;
-    Value* backwards = builder_.CreateTrunc(turn_, builder_.getInt1Ty());
-    return builder_.CreateSelect(backwards, builder_.CreateSub(last, block), block);
+    return builder_.CreateSelect(IsBackwards(), builder_.CreateSub(last, block), block);
   };
   auto groups = [&](Value* begin, Value* group_end, int count) {
     EmitLoop(builder_, begin, group_end, Word(count), [&](Value* block) {

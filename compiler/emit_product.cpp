@@ -13,10 +13,10 @@ namespace recurve {
 void KernelEmitter::EmitProduct() {
   const int lanes = kernel_.lanes, vectors = kernel_.vectors, units = Units(), block_rows = kernel_.block_rows;
   const int block_units = lanes * vectors;
-  const int blocks = (units + block_units - 1) / block_units, full = units / lanes, tail = units % lanes;
-  LaneBuilder wide(builder_, emit_.Shape(lanes)), narrow(builder_, emit_.Shape(tail > 0 ? tail : 1));
+  const int blocks = (units + block_units - 1) / block_units,
+            accumulated = kernel_.accumulates ? units / block_units : 0;
   llvm::Type* real = emit_.types.real;
-  Value* scratch = Scratch(int64_t{block_rows} * block_units);
+  Value* scratch = accumulated < blocks ? Scratch(int64_t{block_rows} * block_units) : nullptr;
   Value* left_block = Scratch(kernel_.depth * block_rows);
   View panel_view{.buffer = kernel_.panel_buffer, .offset = {}, .axes = {}};
   Value* panel = At(panel_view, {});
@@ -54,61 +54,77 @@ void KernelEmitter::EmitProduct() {
           first = builder_.CreateAnd(first, builder_.CreateICmpEQ(depths[i], outer_depths[i].begin));
         }
         if (first_chunk != nullptr) first = builder_.CreateAnd(first, first_chunk);
+        auto panel_of = [&](Value* block) {
+          return builder_.CreateGEP(real, panel, builder_.CreateMul(block, Word(panel_block)));
+        };
         CallBarrier();
-        EmitLoop(builder_, own_blocks.begin, own_blocks.end, Word(1), [&](Value* block) {
-          PackRight(depths, depth_begin, depth, block,
-                    builder_.CreateGEP(real, panel, builder_.CreateMul(block, Word(panel_block))));
-        });
+        EmitLoop(builder_, own_blocks.begin, own_blocks.end, Word(1),
+                 [&](Value* block) { PackRight(depths, depth_begin, depth, block, panel_of(block)); });
         CallBarrier();
         EmitLoop(builder_, own_rows.begin, own_rows.end, Word(1), [&](Value* row_block) {
-          Value* row = first_row(row_block);
-          Value* count = builder_.CreateSub(first_row(builder_.CreateAdd(row_block, Word(1))), row);
-          PackLeft(outer, depths, row, count, depth_begin, depth, left_block);
-          EmitLoop(builder_, Word(0), Word(blocks), Word(1), [&](Value* block) {
-            Value* block_panel = builder_.CreateGEP(real, panel, builder_.CreateMul(block, Word(panel_block)));
-            int column = 0;
-            for (int chunk : kernel_.chunks) {
-              Value* chunk_panel =
-                  builder_.CreateGEP(real, block_panel, builder_.CreateMul(depth, Word(int64_t{column} * lanes)));
-              Value* sums = builder_.CreateGEP(real, scratch, Word(int64_t{column} * lanes));
-              builder_.CreateCall(
-                  TileRows(emit_, TilesOf(kernel_, chunk), counts),
-                  {left_block, Word(1), Word(block_rows), chunk_panel, depth, sums, Word(block_units), count});
-              column += chunk;
-            }
-            Value* first_vector = builder_.CreateMul(block, Word(vectors));
-            Value* last_vector = Minimum(builder_.CreateAdd(first_vector, Word(vectors)), Word(full));
-            EmitLoop(builder_, Word(0), count, Word(1), [&](Value* r) {
-              Indices indices = outer;
-              indices.push_back(builder_.CreateAdd(row, r));
-              Value* out = At(kernel_.out, indices);
-              auto add = [&](LaneBuilder& builder, Value* vector) {
-                Value* stride = StrideOf(kernel_.out);
-                const Size& known = kernel_.out.axes.back().stride;
-                Value* unit = builder_.CreateMul(vector, Word(lanes));
-                Value* pointer = builder_.CreateGEP(real, out, builder_.CreateMul(unit, stride));
-                Value* offset =
-                    builder_.CreateAdd(builder_.CreateMul(r, Word(block_units)),
-                                       builder_.CreateMul(builder_.CreateSub(vector, first_vector), Word(lanes)));
-                Value* sum = EmitVectorLoad(builder, builder_.CreateGEP(real, scratch, offset), Word(1), Size{});
-                Value* present = EmitVectorLoad(builder, pointer, stride, known);
-                present = builder_.CreateSelect(first, builder.Constant(0).value, present);
-                EmitVectorStore(builder, builder_.CreateFAdd(present, sum), pointer, stride, known);
-                if (kernel_.prefetches) {
-                  Value* next = builder_.CreateGEP(real, pointer, Word(block_units));
-                  EmitPrefetch(builder_, next, Fetch::kToWrite);
-                }
-              };
-              if (full > 0) {
-                EmitLoop(builder_, first_vector, last_vector, Word(1), [&](Value* vector) { add(wide, vector); });
-              }
-              if (tail == 0) return;
-              EmitIf(builder_, builder_.CreateICmpEQ(block, Word(blocks - 1)), [&] { add(narrow, Word(full)); });
-            });
+          Indices indices = outer;
+          indices.push_back(first_row(row_block));
+          Value* count = builder_.CreateSub(first_row(builder_.CreateAdd(row_block, Word(1))), indices.back());
+          PackLeft(outer, depths, indices.back(), count, depth_begin, depth, left_block);
+          Value* out = At(kernel_.out, indices);
+          Value* row_stride = frame_->SizeValue(kernel_.out.axes[kernel_.rows.size() - 1].stride);
+          ProductSlice slice{.left = left_block, .depth = depth, .count = count, .counts = counts, .is_first = first};
+          EmitLoop(builder_, Word(0), Word(accumulated), Word(1), [&](Value* block) {
+            Value* results = builder_.CreateGEP(real, out, builder_.CreateMul(block, Word(block_units)));
+            EmitProductTiles(slice, panel_of(block), results, row_stride);
+          });
+          ProductSlice alone = slice;
+          alone.is_first = builder_.getTrue();
+          EmitLoop(builder_, Word(accumulated), Word(blocks), Word(1), [&](Value* block) {
+            EmitProductTiles(alone, panel_of(block), scratch, Word(block_units));
+            AddProduct(slice, block, scratch, out, row_stride);
           });
         });
       });
     });
+  });
+}
+
+// The sums of a slice with one block of units, to results whose rows are so far apart.
+void KernelEmitter::EmitProductTiles(const ProductSlice& slice, Value* panel, Value* results, Value* row_stride) {
+  int column = 0;
+  for (int chunk : kernel_.chunks) {
+    Value* skipped = Word(int64_t{column} * kernel_.lanes);
+    Value* chunk_panel = builder_.CreateGEP(emit_.types.real, panel, builder_.CreateMul(slice.depth, skipped));
+    Value* sums = builder_.CreateGEP(emit_.types.real, results, skipped);
+    std::vector<Value*> arguments{slice.left, Word(1),    Word(kernel_.block_rows), chunk_panel, slice.depth, sums,
+                                  row_stride, slice.count};
+    if (kernel_.accumulates) arguments.push_back(slice.is_first);
+    builder_.CreateCall(TileRows(emit_, TilesOf(kernel_, chunk), slice.counts), arguments);
+    column += chunk;
+  }
+}
+
+// Adds the sums in `scratch` to results of a block of units that may be cut short.
+void KernelEmitter::AddProduct(const ProductSlice& slice, Value* block, Value* scratch, Value* out, Value* row_stride) {
+  const int lanes = kernel_.lanes, vectors = kernel_.vectors, block_units = lanes * vectors;
+  const int full = Units() / lanes, tail = Units() % lanes;
+  LaneBuilder wide(builder_, emit_.Shape(lanes)), narrow(builder_, emit_.Shape(tail > 0 ? tail : 1));
+  llvm::Type* real = emit_.types.real;
+  Value* stride = StrideOf(kernel_.out);
+  const Size& known = kernel_.out.axes.back().stride;
+  Value* first_vector = builder_.CreateMul(block, Word(vectors));
+  Value* last_vector = Minimum(builder_.CreateAdd(first_vector, Word(vectors)), Word(full));
+  EmitLoop(builder_, Word(0), slice.count, Word(1), [&](Value* r) {
+    Value* out_row = builder_.CreateGEP(real, out, builder_.CreateMul(r, row_stride));
+    auto add = [&](LaneBuilder& builder, Value* vector) {
+      Value* unit = builder_.CreateMul(vector, Word(lanes));
+      Value* pointer = builder_.CreateGEP(real, out_row, builder_.CreateMul(unit, stride));
+      Value* offset = builder_.CreateAdd(builder_.CreateMul(r, Word(block_units)),
+                                         builder_.CreateMul(builder_.CreateSub(vector, first_vector), Word(lanes)));
+      Value* sum = EmitVectorLoad(builder, builder_.CreateGEP(real, scratch, offset), Word(1), Size{});
+      Value* present = EmitVectorLoad(builder, pointer, stride, known);
+      present = builder_.CreateSelect(slice.is_first, builder.Constant(0).value, present);
+      EmitVectorStore(builder, builder_.CreateFAdd(present, sum), pointer, stride, known);
+    };
+    EmitLoop(builder_, first_vector, last_vector, Word(1), [&](Value* vector) { add(wide, vector); });
+    if (tail == 0) return;
+    EmitIf(builder_, builder_.CreateICmpEQ(block, Word(Units() / block_units)), [&] { add(narrow, Word(full)); });
   });
 }
 

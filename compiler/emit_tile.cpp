@@ -25,6 +25,11 @@ void AddParameters(const EmitTypes& types, const TileShape& shape, size_t fetche
                    std::vector<llvm::Type*>& parameters) {
   if (shape.prefetches) parameters.insert(parameters.end(), fetched, types.pointer);
   if (shape.continues) parameters.push_back(types.size);
+  if (shape.either_way || shape.accumulates) parameters.push_back(llvm::Type::getInt1Ty(types.context));
+}
+
+Value* LastArgument(llvm::Function* function) {
+  return function->getArg(static_cast<unsigned>(function->arg_size() - 1));
 }
 
 // What is at the places, or zeros if `continues` is 0.
@@ -71,6 +76,7 @@ llvm::Function* Tile(EmitModule& emit, int rows, TileShape shape) {
   std::vector<Value*> ahead;
   for (int line = 0; line < fetched; ++line) ahead.push_back(function->getArg(static_cast<unsigned>(7 + line)));
   Value* scratch = function->getArg(5);
+  Value* backwards = shape.either_way ? LastArgument(function) : nullptr;
 
   llvm::IRBuilder<> builder(llvm::BasicBlock::Create(types.context, "entry", function));
   std::vector<Value*> row_pointers{function->getArg(0)};
@@ -87,19 +93,40 @@ llvm::Function* Tile(EmitModule& emit, int rows, TileShape shape) {
     }
     return found;
   };
-  const llvm::Align align(static_cast<uint64_t>(types.real_bytes) * (shape.lanes & -shape.lanes));
+  const int aligned = shape.accumulates ? 1 : shape.lanes & -shape.lanes;
+  const llvm::Align align(static_cast<uint64_t>(types.real_bytes) * static_cast<uint64_t>(aligned));
   std::vector<Value*> initial;
   if (shape.continues)
     initial = SumsSoFar(builder, types, shape, function->getArg(static_cast<unsigned>(7 + fetched)), places(), align);
+  if (shape.accumulates && emit.plan.machine.l2_bytes > 0) {
+    const std::vector<Value*> fetched_places = places();
+    const int vectors_of_line = std::max(1, kLineBytes / (shape.lanes * types.real_bytes));
+    for (size_t i = 0; i < fetched_places.size(); ++i) {
+      const int column = static_cast<int>(i) % shape.columns;
+      if (column % vectors_of_line == 0) EmitPrefetch(builder, fetched_places[i], Fetch::kToWrite);
+    }
+  }
   const std::vector<Value*> sums = EmitTileSums(emit, builder,
                                                 {.shape = shape,
                                                  .rows = row_pointers,
                                                  .depth_stride = a_depth_stride,
                                                  .panels = {{function->getArg(3), shape.columns}},
-                                                 .ahead = ahead},
+                                                 .ahead = ahead,
+                                                 .backwards = backwards},
                                                 function->getArg(4), initial);
   const std::vector<Value*> results = places();
-  for (size_t i = 0; i < sums.size(); ++i) builder.CreateAlignedStore(sums[i], results[i], align);
+  auto store = [&](bool adds) {
+    for (size_t i = 0; i < sums.size(); ++i) {
+      Value* sum = sums[i];
+      if (adds) sum = builder.CreateFAdd(builder.CreateAlignedLoad(sum->getType(), results[i], align), sum);
+      builder.CreateAlignedStore(sum, results[i], align);
+    }
+  };
+  if (shape.accumulates) {
+    EmitChoice(builder, LastArgument(function), [&] { store(false); }, [&] { store(true); });
+  } else {
+    store(false);
+  }
   builder.CreateRetVoid();
   return function;
 }
@@ -193,7 +220,17 @@ std::vector<Value*> EmitTerm(EmitModule& emit, llvm::IRBuilder<>& builder, const
 
 std::vector<Value*> EmitTileSums(EmitModule& emit, llvm::IRBuilder<>& builder, const TileOperands& operands,
                                  Value* depth, std::vector<Value*> initial) {
-  auto add_term = [&](Value* k, const std::vector<Value*>& sums) { return EmitTerm(emit, builder, operands, k, sums); };
+  // k, or depth - 1 - k = depth + ~k.
+  Value* all_bits = nullptr;
+  Value* end = nullptr;
+  if (operands.backwards != nullptr) {
+    all_bits = builder.CreateSExt(operands.backwards, emit.types.size);
+    end = builder.CreateAnd(depth, all_bits);
+  }
+  auto add_term = [&](Value* k, const std::vector<Value*>& sums) {
+    if (end != nullptr) k = builder.CreateAdd(builder.CreateXor(k, all_bits), end);
+    return EmitTerm(emit, builder, operands, k, sums);
+  };
   size_t count = 0;
   for (const TilePanel& panel : operands.panels) count += operands.rows.size() * static_cast<size_t>(panel.columns);
   LaneBuilder lanes(builder, emit.Shape(operands.shape.lanes));
@@ -261,6 +298,7 @@ llvm::Function* TileRows(EmitModule& emit, const TileShape& shape, const std::ve
       }
     }
     if (shape.continues) more.push_back(result->getArg(shape.prefetches ? 9 : 8));
+    if (shape.either_way || shape.accumulates) more.push_back(LastArgument(result));
     llvm::BasicBlock* done = llvm::BasicBlock::Create(types.context, "done");
     llvm::SwitchInst* choose = nullptr;
     for (size_t i = heights.size(); i-- > 0;) {

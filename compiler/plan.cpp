@@ -402,6 +402,7 @@ Plan MakePlan(const std::string& name, std::vector<EntryGraph> entries, Precisio
   LayOutPacked(plan);
   for (EntryPlan& entry : plan.entries) {
     for (Kernel& kernel : entry.kernels) {
+      AlternateTerms(plan, kernel);
       StreamWeights(plan, kernel);
       WalkSideBySide(plan, kernel);
     }

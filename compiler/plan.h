@@ -289,8 +289,10 @@ struct Kernel {
   int block_rows = 1;       // rows whose sums are held between products and lane program; kReduce over one axis: terms
                             // that are added in all units before the next ones
   bool alternates = false;  // products read the blocks of their weights backwards in every other step
-  bool prefetches = false;  // fetches weights (kProduct: results) of the next units, which no near cache holds
-  int side_by_side = 1;     // blocks of units of a batch of one
+  bool alternates_terms = false;  // and the terms of each block, whatever the number of rows
+  bool prefetches = false;        // fetches the weights of the next units, which no near cache holds
+  bool accumulates = false;       // kProduct: tiles add to results of whole blocks themselves, and not through memory
+  int side_by_side = 1;           // blocks of units of a batch of one
   bool has_one_row_form = false;  // for a batch of one also as a function of its own, its sums in registers
   int64_t depth = 0;              // terms of the sum between two visits of the result; 0: all
   int panel_buffer = -1;          // kProduct: where the right side is packed, depth terms at a time

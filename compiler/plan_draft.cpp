@@ -248,6 +248,7 @@ void BlockPlanner::Finish(Draft& draft) {
     kernel.block_rows = (kernel.tile_rows + depths - 1) / depths * kernel.lanes;
     kernel.depth = kProductDepth * depths;
     int64_t block = int64_t{kernel.lanes} * kernel.vectors;
+    kernel.accumulates = units >= block && kernel.out.axes.back().stride == Size{};
     int64_t panel = kernel.depth * ((units + block - 1) / block) * block;
     if (context_.panel_buffer < 0) context_.panel_buffer = context_.AddBuffer({.name = "panel", .size = {0, {}}});
     Size& size = context_.entry->buffers[context_.panel_buffer].size;

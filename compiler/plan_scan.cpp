@@ -131,6 +131,7 @@ TimeLoop ScanPlan::PlanBody(EntryContext& context, const std::vector<View>& oper
   for (Kernel* kernel : products) {
     // What was read last is still in the caches when the next step begins.
     kernel->alternates = true;
+    kernel->alternates_terms = context.entry->name == "backward" && attr_->checkpoint < 0;
     kernel->has_one_row_form = products.size() <= kMostOneRowForms && kernel->rows == std::vector<Size>{Size{1, {"B"}}};
   }
   loop.body.push_back({Barrier{}});

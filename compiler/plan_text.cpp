@@ -158,13 +158,16 @@ class PlanPrinter {
     if (kernel.has_one_row_form) out_ += fmt::format("{}  sums of a batch of one stay in registers\n", indent);
     if ((kernel.has_one_row_form || entry_.has_one_row_code) && kernel.side_by_side > 1)
       out_ += fmt::format("{}  a batch of one walks {} blocks of units side by side\n", indent, kernel.side_by_side);
-    if (kernel.prefetches && kernel.kind == KernelKind::kProduct) {
-      out_ += fmt::format("{}  fetches the results of the next units ahead\n", indent);
-    } else if (kernel.prefetches) {
+    if (kernel.prefetches) {
       out_ +=
           fmt::format("{}  fetches the weights of the next units ahead, {} terms at a time\n", indent, kernel.depth);
     }
-    if (kernel.alternates) out_ += fmt::format("{}  reads the weights forwards and backwards in turn\n", indent);
+    if (kernel.alternates_terms) {
+      out_ += fmt::format("{}  reads the terms of the weights forwards and backwards in turn\n", indent);
+    } else if (kernel.alternates) {
+      out_ += fmt::format("{}  reads the weights forwards and backwards in turn\n", indent);
+    }
+    if (kernel.accumulates) out_ += fmt::format("{}  tiles add to the results themselves\n", indent);
     if (kernel.kind == KernelKind::kProduct) {
       out_ += fmt::format("{}  {} = {} @ {}, {} terms at a time, tiles of {} rows x {} vectors of {}\n", indent,
                           View(kernel.out), View(kernel.left), View(kernel.right), kernel.depth, kernel.tile_rows,

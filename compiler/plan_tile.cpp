@@ -82,6 +82,8 @@ constexpr int64_t kPiecesOfCache = 4;
 // Vectors of a tile of such weights: of 2, 3 and 4 the fastest on a Zen 5, by up to 10 % at 8 and 16 rows, and no
 // slower at 32.
 constexpr int kWidestTileOfFarWeights = 3;
+// Where there are so many, pairs of 16-bit columns, sums in halves and tiles of six columns leave enough for rows.
+constexpr int kManyRegisters = 32;
 
 // Weights of more bytes are read in pieces; 0: never.
 int64_t MostWeightBytes(const Plan& plan) {
@@ -89,10 +91,17 @@ int64_t MostWeightBytes(const Plan& plan) {
   return kCachesOfWeights * static_cast<int64_t>(plan.machine.l2_bytes);
 }
 
+bool AreBeyondFirstCache(const Plan& plan, int64_t weight_bytes) {
+  int64_t near = plan.choices.near_weight_bytes;
+  if (near == 0) near = static_cast<int64_t>(plan.machine.l1_bytes);
+  return near > 0 && weight_bytes > near;
+}
+
+// So many vectors of units are usually a block.
+constexpr int kVectorsOfOneBlock = 4;
+
 // Shorter sums take no time; longer ones are of so many units that blocks side by side hide their latency.
 constexpr int64_t kFewestTermsInHalves = 8, kMostTermsInHalves = 32;
-constexpr int kRegistersOfHalves = 32;     // with 16, a tile would have a single row left
-constexpr int kRegistersOfWideTiles = 32;  // with 16, one of six columns would have two
 
 }  // namespace
 
@@ -101,13 +110,13 @@ int WidestTile(const Plan& plan, int groups, int64_t weight_bytes) {
   const int64_t most = MostWeightBytes(plan);
   if (most == 0) return widest;
   if (weight_bytes > most) return std::min(widest, kWidestTileOfFarWeights);
-  const bool has_room = plan.machine.vector_registers >= kRegistersOfWideTiles;
+  const bool has_room = plan.machine.vector_registers >= kManyRegisters;
   return has_room && groups < widest && 2 * groups > widest && 2 * groups <= widest * 3 / 2 ? 2 * groups : widest;
 }
 
 PanelFormat ChooseFormat(const TargetFacts& machine, Storage store, const std::vector<int>& chunks) {
   const bool has_pairs = std::ranges::any_of(chunks, [](int columns) { return columns > 1; });
-  return {store, store == Storage::kBf16 && machine.vector_registers >= 32 && has_pairs};
+  return {store, store == Storage::kBf16 && machine.vector_registers >= kManyRegisters && has_pairs};
 }
 
 Tiling ChooseTiling(const TargetFacts& machine, Precision precision, int64_t units, const std::vector<int>& groups,
@@ -146,12 +155,8 @@ bool HasFarResults(const Plan& plan, const Kernel& kernel) {
 }
 
 void StreamWeights(const Plan& plan, Kernel& kernel) {
-  if (kernel.kind == KernelKind::kProduct) {
-    kernel.prefetches = HasFarResults(plan, kernel) && kernel.out.axes.back().stride == Size{};
-    return;
-  }
   const int64_t most = MostWeightBytes(plan);
-  if (most == 0 || WeightBytes(plan, kernel) <= most) return;
+  if (kernel.alternates_terms || most == 0 || WeightBytes(plan, kernel) <= most) return;
   kernel.prefetches = true;
   int64_t row_bytes = 1;  // of a panel
   for (const MapProduct& product : kernel.products) {
@@ -165,14 +170,25 @@ void StreamWeights(const Plan& plan, Kernel& kernel) {
 }
 
 void AlternateWeights(const Plan& plan, EntryPlan& entry) {
-  if (!entry.has_one_row_code || plan.machine.l1_bytes == 0) return;
+  if (!entry.has_one_row_code) return;
   for (Kernel& kernel : entry.kernels) {
-    if (WeightBytes(plan, kernel) <= static_cast<int64_t>(plan.machine.l1_bytes)) continue;
+    if (!AreBeyondFirstCache(plan, WeightBytes(plan, kernel))) continue;
     kernel.alternates = true;
     if (entry.turn_buffer >= 0) continue;
     entry.turn_buffer = static_cast<int>(entry.buffers.size());
     entry.buffers.push_back({.name = "turn", .is_index = true});
   }
+}
+
+void AlternateTerms(const Plan& plan, Kernel& kernel) {
+  if (!kernel.alternates_terms) return;
+  // Nothing of this may depend on how units are tiled, which changes no sum.
+  const Panels& panels = plan.panels[kernel.products[0].panels];
+  const int64_t units = static_cast<int64_t>(panels.groups.size()) * panels.units;
+  const int64_t bytes = units * panels.depth * StoredBytes(panels.format.storage, plan.precision);
+  kernel.alternates_terms = kernel.has_one_row_form && kernel.products.size() == 1 &&
+                            units <= int64_t{kVectorsOfOneBlock} * panels.lanes && AreBeyondFirstCache(plan, bytes) &&
+                            !AreInHalves(plan, panels);
 }
 
 void WalkSideBySide(const Plan& plan, Kernel& kernel) {
@@ -193,7 +209,7 @@ void WalkSideBySide(const Plan& plan, Kernel& kernel) {
 }
 
 bool AreInHalves(const Plan& plan, const Panels& panels) {
-  return plan.machine.l2_bytes > 0 && plan.machine.vector_registers >= kRegistersOfHalves &&
+  return plan.machine.l2_bytes > 0 && plan.machine.vector_registers >= kManyRegisters &&
          panels.depth >= kFewestTermsInHalves && panels.depth <= kMostTermsInHalves;
 }
 
@@ -207,7 +223,8 @@ TileShape TilesOf(const Plan& plan, const EntryPlan& entry, const Kernel& kernel
                   .left_storage = entry.buffers[product.left.buffer].storage,
                   .format = panels.format,
                   .prefetches = kernel.prefetches,
-                  .halves = AreInHalves(plan, panels)};
+                  .halves = AreInHalves(plan, panels),
+                  .either_way = kernel.alternates_terms};
   tiles.continues = kernel.depth > 0 && panels.depth > kernel.depth && !tiles.halves;
   if (depth_stride.axes.empty()) tiles.constant_depth_stride = depth_stride.factor;
   if (tiles.halves) tiles.tile_rows = std::min(kernel.tile_rows, MostRows(plan.machine, columns, 2));
@@ -219,7 +236,8 @@ TileShape TilesOf(const Kernel& kernel, int columns) {
           .lanes = kernel.lanes,
           .tile_rows = kernel.tile_rows,
           .constant_row_stride = 1,
-          .constant_depth_stride = kernel.block_rows};
+          .constant_depth_stride = kernel.block_rows,
+          .accumulates = kernel.accumulates};
 }
 
 }  // namespace recurve

@@ -49,13 +49,18 @@ PanelFormat ChooseFormat(const TargetFacts& machine, Storage store, const std::v
 bool HasFarResults(const Plan& plan, const Kernel& kernel);
 
 // Of a kernel whose weights do not stay in the second-level cache: the tiles of a block find them there all the same,
-// since they read no more terms at a time than leave room for the next ones, which are fetched meanwhile. Likewise far
-// results of a kProduct are fetched before they are added to.
+// since they read no more terms at a time than leave room for the next ones, which are fetched meanwhile. Those that
+// alternate by terms are read as they are.
 void StreamWeights(const Plan& plan, Kernel& kernel);
 
 // Of one row's steps whose weights are more than the first-level cache: every other call reads them backwards and finds
 // there what the last one read last. A word in the workspace counts the calls.
 void AlternateWeights(const Plan& plan, EntryPlan& entry);
+
+// Of the adjoint's steps whose weights are of so few units that there is one block, and more than the first-level
+// cache: the same by terms. It changes sums, so that it is done for any number of rows, by the number of the step, and
+// not where steps are computed from elsewhere, too: in a stream or once more in a segment.
+void AlternateTerms(const Plan& plan, Kernel& kernel);
 
 // How many blocks of one row are walked side by side: as many as keep half of the registers with sums, which hide the
 // latency of multiply-adds, if the first-level cache holds their weights and little more; beyond it each is another
@@ -73,9 +78,11 @@ struct TileShape {
   std::optional<int64_t> constant_row_stride, constant_depth_stride;  // of the left side, if they are known
   Storage left_storage = Storage::kSame;
   PanelFormat format;
-  bool prefetches = false;  // another panel meanwhile
-  bool continues = false;   // sums that are there, perhaps
-  bool halves = false;      // AreInHalves
+  bool prefetches = false;   // another panel meanwhile
+  bool continues = false;    // sums that are there, perhaps
+  bool halves = false;       // AreInHalves
+  bool accumulates = false;  // adds the sums to what is there, unless an argument says that nothing is
+  bool either_way = false;   // an argument says whether the terms are added from the last to the first
 
   auto operator<=>(const TileShape&) const = default;
 };

@@ -102,7 +102,7 @@ TEST_P(OneRow, HasTheBitsOfARowOfTwo) {
 
 INSTANTIATE_TEST_SUITE_P(Codegen, OneRow,
                          testing::Combine(testing::Values("lstm", "gru", "elman", "peephole_lstm"),
-                                          testing::Values(3, 16, 45, 70),
+                                          testing::Values(3, 16, 45, 64, 70),
                                           testing::Values(Precision::kF32, Precision::kF64)));
 
 // A tape that no cache holds is stored around them.
@@ -122,7 +122,7 @@ TEST(FarTape, HasTheBitsOfANearOne) {
 // A step of one row is one function; its states and outputs are those of the same row in a larger batch.
 TEST(Step, OfOneRowHasTheBitsOfARowOfTwo) {
   for (const char* cell : {"lstm", "gru", "layernorm_lstm", "mogrifier_lstm", "sru"}) {
-    for (int64_t units : {6, 16, 45}) {
+    for (int64_t units : {6, 16, 32, 45}) {
       const Program program = Compiled(LibraryCell(cell, 3, units));
       Session session(program);
       ASSERT_TRUE(session.Initialize(3));
@@ -142,11 +142,14 @@ TEST(Step, OfOneRowHasTheBitsOfARowOfTwo) {
   }
 }
 
-TEST(Step, RepeatedIsInference) {
+class Repeated : public testing::TestWithParam<size_t> {};
+
+TEST_P(Repeated, StepIsInference) {
+  const size_t units = GetParam();
   Program program =
       Compiled(GraphOf("cell pair(I, H) {\n  input x: [I]\n  state h: [H], g: [H]\n  param W: [H, I], U: [H, H]\n"
                        "  h' = tanh(W @ x + U @ g)\n  g' = h\n  output h' + g\n}\n",
-                       "pair", {{"I", 3}, {"H", 11}}));
+                       "pair", {{"I", 3}, {"H", static_cast<int64_t>(units)}}));
   constexpr size_t kSteps = 7;
   Session session(program);
   ASSERT_TRUE(session.SetExtent("T", kSteps));
@@ -161,12 +164,14 @@ TEST(Step, RepeatedIsInference) {
   for (size_t t = 0; t < kSteps; ++t) {
     ASSERT_TRUE(stream.Set("x", std::span(x).subspan(t * 3, 3)));
     ASSERT_TRUE(stream.Step());
-    std::vector<double> expected(y.begin() + t * 11, y.begin() + (t + 1) * 11);
+    std::vector<double> expected(y.begin() + t * units, y.begin() + (t + 1) * units);
     EXPECT_EQ(*stream.Get("y"), expected) << "step " << t;
   }
   EXPECT_EQ(*stream.Get("h"), *session.Get("hT"));
   EXPECT_EQ(*stream.Get("g"), *session.Get("gT"));
 }
+
+INSTANTIATE_TEST_SUITE_P(Codegen, Repeated, testing::Values(11, 32, 41, 90));
 
 // A sequence in one call, in calls of several lengths, or in steps: the same bits of outputs and last states.
 class Split : public testing::TestWithParam<std::tuple<std::string, size_t, Precision>> {};

@@ -105,6 +105,23 @@ TEST(Plan, BackwardStepMultipliesOnce) {
   EXPECT_EQ(products, 1);
 }
 
+// Of 64 units the transposed weights are one block of 128 KB.
+TEST(Plan, BackwardReadsABlockOfWeightsFromEitherEndInTurn) {
+  TargetFacts machine = kAvx512;
+  const ir::Graph narrow = LibraryCell("lstm", 5, 64), wide = LibraryCell("lstm", 5, 128);
+  const auto alternates = [&](const ir::Graph& graph, const std::string& entry) {
+    return std::ranges::any_of(StepKernels(Entry(PlanOf(graph, "backward", machine), entry)),
+                               &Kernel::alternates_terms);
+  };
+  EXPECT_FALSE(alternates(narrow, "backward"));
+  machine.l1_bytes = 48 << 10;
+  EXPECT_TRUE(alternates(narrow, "backward"));
+  EXPECT_FALSE(alternates(narrow, "forward"));
+  EXPECT_FALSE(alternates(wide, "backward"));  // two blocks take turns
+  machine.l1_bytes = 128 << 10;
+  EXPECT_FALSE(alternates(narrow, "backward"));
+}
+
 TEST(Plan, WeightGradientsAreProductsOverTimeAndBatch) {
   Plan plan = PlanOf("lstm", "backward", kAvx2);
   int products = 0;

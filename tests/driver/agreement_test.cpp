@@ -166,7 +166,8 @@ TEST_P(Agreement, CompiledInF64) {
   ForEach([](const Subject& subject) {
     // Precision changes little in the generated code, so that a quarter of the cells tells.
     if (subject.seed / kShares % 4 == 0)
-      ExpectAgrees(subject, CompileToMemory(subject.graph, {.precision = Precision::kF64, .plan = {.chunk_rows = 7}}));
+      ExpectAgrees(subject, CompileToMemory(subject.graph, {.precision = Precision::kF64,
+                                                            .plan = {.chunk_rows = 7, .near_weight_bytes = 1}}));
   });
 }
 

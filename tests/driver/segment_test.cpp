@@ -183,6 +183,20 @@ TEST(SegmentsOf, LinearRecurrencesGiveTheSameBits) {
   }
 }
 
+// Sums whose terms are added from either end in turn go by the number of the step and not of the step in its segment.
+TEST(SegmentsOf, SumsFromEitherEndGiveTheSameBits) {
+  const CompileOptions options{.plan = {.near_weight_bytes = 1}};
+  for (const char* cell : {"lstm", "gru", "slstm"}) {
+    const ir::Graph graph = LibraryCell(cell, 5, 20);
+    auto plan = PlanProgram(graph, options);
+    ASSERT_TRUE(plan) << plan.error().message;
+    const auto backward = std::ranges::find(plan->entries, "backward", &EntryPlan::name);
+    EXPECT_TRUE(std::ranges::any_of(backward->kernels, &Kernel::alternates_terms)) << cell;
+    ExpectSameBits(graph, options,
+                   {{23, 1, 5, 1}, {23, 3, 5, 1}, {23, 3, 7, 4, 1}, {22, 1, 5, 2, 0, true}, {500, 2, 128, 4, 2}});
+  }
+}
+
 TEST(SegmentsOf, RandomCellsGiveTheSameBits) {
   constexpr int kCells = 20;
   for (uint64_t seed = 1; seed <= kCells; ++seed) {
