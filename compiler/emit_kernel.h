@@ -42,9 +42,9 @@ struct EmitModule {
 // Strides are ignored where the shape knows them. The storage of a and the panel's format may be 16-bit; the scratch is
 // in full. Tiles that prefetch bring the panel `ahead` into the second-level cache, each a part of it. Tiles that
 // continue begin with what is in the scratch if `continues` is not 0. Those that go either way begin with the last term
-// if `backwards`. Those that accumulate add their sums to what is in the scratch, which may then be anywhere, unless it
-// `is_first`. `counts` are those that it is called with, if they
-// are known: only tiles that these need are made.
+// if `backwards`. Those that accumulate add their sums to what is in the scratch, which may then be any memory, unless
+// they are `is_first`. `counts` are those that it is called with, if they are known: only tiles that these need are
+// made.
 llvm::Function* TileRows(EmitModule& emit, const TileShape& shape, const std::vector<int64_t>& counts = {});
 
 // Reads or writes the first `valid` lanes (all, if 0) at `stride` (elements) from `pointer`; the others are poison. No
@@ -147,7 +147,7 @@ class KernelEmitter {
   Value* IsBackwards() { return builder_.CreateTrunc(turn_, builder_.getInt1Ty()); }
   // Whether this call computes one row, and it is known.
   bool HasOneRow();
-  // Whether every vector that a Map of one row loads is known.
+  // Whether a Map of one row loads something, and all of it is known: its vectors are then few.
   bool LoadsWhatIsStored() const;
   bool HasRest() const;  // of a product the last block has fewer columns than the others
   void EmitMap();

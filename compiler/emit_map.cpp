@@ -39,14 +39,16 @@ void KernelEmitter::EmitMapRows(Range rows) {
 
 bool KernelEmitter::LoadsWhatIsStored() const {
   if (stored_ == nullptr) return false;
+  bool loads = false;
   for (int unit = 0; unit < Units(); unit += kernel_.lanes) {
     const int valid = std::min(kernel_.lanes, Units() - unit);
     for (const LaneInstruction& instruction : kernel_.program) {
       if (instruction.kind != LaneInstruction::Kind::kLoad) continue;
+      loads = true;
       if (stored_->Find(instruction.view, Word(unit), valid) == nullptr) return false;
     }
   }
-  return true;
+  return loads;
 }
 
 // For a block of rows and a block of units: products into scratch, then the lane program row by row. Threads share the

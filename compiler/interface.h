@@ -33,7 +33,7 @@ struct PlanChoices {
   bool segments_apart = false;    // each scan in segments of its own, which needs the outputs of all stored
   int widest_tile = 4;            // most vectors of a register tile; wider ones leave few rows
   int64_t most_weight_bytes = 0;  // of a kernel's weights, before they are fetched ahead; 0: by the target's caches
-  int64_t near_weight_bytes = 0;  // weights of more are read from either end in turn; 0: than the first-level cache has
+  int64_t near_weight_bytes = 0;  // weights of more are read from either end in turn; 0: by the target's caches
   int side_by_side = 0;           // blocks of units that a batch of one walks at a time; 0: by the target's caches
   TeamChoice team = TeamChoice::kByCost;
   bool only_one = false;  // every call is for a batch of one, on one thread: there is no code for anything else
