@@ -24,10 +24,15 @@ import install
 import table
 
 SHORTEST_SECONDS = 0.03  # of one repetition
+MOST_GROWTH = 100  # of the calls that are tried, until they take about as long
 TOLERANCE = 1e-4  # relative to the largest value of a tensor
 ILL_CONDITIONED = 1e-2  # where ours in f32 is as far from f64, nothing is compared
 PATIENCE = 600  # seconds for an answer: torch.compile takes long
 OURS = "ours"
+
+
+class Refused(Exception):
+    """An engine answered "no", and why."""
 
 
 class Engine:
@@ -56,6 +61,20 @@ class Engine:
         finally:
             if self.process.poll() is None:
                 self.process.send_signal(signal.SIGSTOP)
+
+    def seconds_a_call(self, each, count):
+        answer = self.ask("run %s %d" % (each, count))
+        if answer.startswith("no "):
+            raise Refused(answer[3:])
+        return float(answer)
+
+    def calls_of_a_repetition(self, each):
+        """How many take SHORTEST_SECONDS. The first ones are slow and the clock is coarse, so that few do not tell."""
+        count, seconds = 1, 0
+        while seconds < SHORTEST_SECONDS / 4:
+            seconds = count * self.seconds_a_call(each, count)
+            count = math.ceil(count * min(MOST_GROWTH, SHORTEST_SECONDS / max(seconds, 1e-9)))
+        return count
 
     def read_line(self):
         output = self.process.stdout.fileno()
@@ -159,15 +178,15 @@ class Comparison:
                 for name in ready:
                     if each not in samples[name]:
                         continue
-                    count = counts.get((name, each), 1)
-                    answer = self.engine(name, threads).ask("run %s %d" % (each, count))
-                    if answer.startswith("no "):
-                        self.fail(name, answer[3:])
+                    engine = self.engine(name, threads)
+                    try:
+                        if repetition == 0:
+                            counts[name, each] = engine.calls_of_a_repetition(each)
+                        else:
+                            samples[name][each].append(engine.seconds_a_call(each, counts[name, each]))
+                    except Refused as refused:
+                        self.fail(name, str(refused))
                         del samples[name][each]
-                    elif repetition == 0:  # the first run only tells how many make a repetition
-                        counts[name, each] = max(1, math.ceil(SHORTEST_SECONDS / max(float(answer), 1e-8)))
-                    else:
-                        samples[name][each].append(float(answer))
         for name in ready:
             self.engine(name, threads).ask("prepare none 0 0 0 0 %d - -" % threads)  # lets its memory go
         return {each: {name: statistics.median(samples[name][each]) for name in samples if samples[name].get(each)}
