@@ -105,7 +105,7 @@ TEST(Plan, BackwardStepMultipliesOnce) {
   EXPECT_EQ(products, 1);
 }
 
-// Of 64 units the transposed weights are one block of 128 KB.
+// Of 64 units the transposed weights are one block of 64 KB.
 TEST(Plan, BackwardReadsABlockOfWeightsFromEitherEndInTurn) {
   TargetFacts machine = kAvx512;
   const ir::Graph narrow = LibraryCell("lstm", 5, 64), wide = LibraryCell("lstm", 5, 128);
@@ -129,6 +129,7 @@ TEST(Plan, WeightGradientsAreProductsOverTimeAndBatch) {
     if (kernel.kind != KernelKind::kProduct) continue;
     ++products;
     EXPECT_EQ(kernel.reduced, (std::vector<Size>{Size{1, {"B", "T"}}}));
+    EXPECT_TRUE(kernel.accumulates);
   }
   EXPECT_EQ(products, 2);
 }

@@ -53,6 +53,20 @@ TEST_P(TileCode, SpillsNothingWhereItFetchesAhead) {
   EXPECT_GT(loops, 10U);
 }
 
+// A step of few units has one loop, that of its sums: the new state goes from registers to where the next step reads
+// it.
+TEST(StepCode, OfFewUnitsLoopsOverTermsAlone) {
+  for (const char* cell : {"lstm", "gru"}) {
+    for (int64_t units : {16, 20, 32}) {
+      auto artifacts = CompileToObject(
+          LibraryCell(cell, 1, units),
+          {.target = {.triple = "x86_64-linux-gnu", .cpu = "x86-64-v4"}, .entries = {"step"}}, {.assembly = true});
+      ASSERT_TRUE(artifacts) << artifacts.error().message;
+      EXPECT_EQ(InnermostLoops(artifacts->assembly, "m_step_one_row").size(), 1U) << cell << ", " << units << " units";
+    }
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Codegen, TileCode, testing::Values("x86-64-v2", "x86-64-v3", "x86-64-v4", "znver5"));
 
 }  // namespace
