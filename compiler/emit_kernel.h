@@ -42,9 +42,9 @@ struct EmitModule {
 // Strides are ignored where the shape knows them. The storage of a and the panel's format may be 16-bit; the scratch is
 // in full. Tiles that prefetch bring the panel `ahead` into the second-level cache, each a part of it. Tiles that
 // continue begin with what is in the scratch if `continues` is not 0. Those that go either way begin with the last term
-// if `backwards`. Those that accumulate add their sums to what is in the scratch, which may then be any memory, unless
-// they are `is_first`. `counts` are those that it is called with, if they are known: only tiles that these need are
-// made.
+// if `backwards`. Those that accumulate add their sums to what is in the scratch, unless they are `is_first`. The
+// scratch may be any memory. `counts` are those that it is called with, if they are known: only tiles that these need
+// are made.
 llvm::Function* TileRows(EmitModule& emit, const TileShape& shape, const std::vector<int64_t>& counts = {});
 
 // Reads or writes the first `valid` lanes (all, if 0) at `stride` (elements) from `pointer`; the others are poison. No
@@ -149,6 +149,7 @@ class KernelEmitter {
   bool HasOneRow();
   // Whether a Map of one row loads something, and all of it is known: its vectors are then few.
   bool LoadsWhatIsStored() const;
+  bool HasWholeBlocks() const { return Units() % (kernel_.lanes * kernel_.vectors) == 0; }
   bool HasRest() const;  // of a product the last block has fewer columns than the others
   void EmitMap();
   void EmitMapRows(Range rows);
@@ -163,11 +164,21 @@ class KernelEmitter {
     bool is_last = false;  // may have other columns
   };
   void EmitBlocksOfOneRow(const Indices& outer, const Row& at, const std::vector<Block>& blocks);
-  // Tiles that prefetch fetch the same panels of `next_block`.
-  void EmitProducts(const std::vector<Value*>& scratch, const Indices& outer, Value* row, Value* count, Value* block,
-                    Value* next_block);
-  void EmitProductOfBlock(const MapProduct& product, const BlockColumns& columns, const PanelOperands& operands,
-                          Value* scratch, Value* count, Value* blocks_ahead);
+  // Rows and units that are computed together.
+  struct RowBlock {
+    const Indices& outer;
+    Value* row;
+    Value* count;
+    Value* block;                 // of units
+    Value* next_block = nullptr;  // whose panels are fetched by tiles that prefetch
+    Value* is_last = nullptr;     // whether the block is the last one
+  };
+  void EmitProducts(const std::vector<Value*>& scratch, const RowBlock& at);
+  void EmitProgramOfBlock(const std::vector<Value*>& scratch, const RowBlock& at);
+  void EmitStoredSums(const RowBlock& at);  // kernel_.stores_sums
+  // Sums go to rows that are so far apart.
+  void EmitProductOfBlock(const MapProduct& product, const BlockColumns& columns, const RowBlock& at, Value* sums,
+                          Value* row_stride);
   void EmitReduce();
   void EmitReduceRows(Range rows);
   void EmitReduceColumns(const Indices& rows);

@@ -61,6 +61,7 @@ void KernelEmitter::EmitMapWithProducts() {
   }
   std::vector<Value*> scratch;
   for (const MapProduct& product : kernel_.products) {
+    if (kernel_.stores_sums && HasWholeBlocks()) continue;
     int columns = emit_.plan.panels[product.panels].block.count();
     scratch.push_back(Scratch(int64_t{kernel_.block_rows} * columns * kernel_.lanes));
   }
@@ -68,9 +69,7 @@ void KernelEmitter::EmitMapWithProducts() {
 }
 
 void KernelEmitter::EmitProductRows(const std::vector<Value*>& scratch, Range rows) {
-  const int lanes = kernel_.lanes, vectors = kernel_.vectors, units = Units();
-  const int full_vectors = units / lanes, tail = units % lanes;
-  const int blocks = (units + lanes * vectors - 1) / (lanes * vectors);
+  const int block_units = kernel_.lanes * kernel_.vectors, blocks = (Units() + block_units - 1) / block_units;
   Value* threads = Threads();
   Value* thread = Thread();
   Value* by_blocks = builder_.CreateICmpSGE(Word(blocks), threads);
@@ -100,55 +99,72 @@ void KernelEmitter::EmitProductRows(const std::vector<Value*>& scratch, Range ro
         auto in_order = [&](Value* i) {
           return backwards == nullptr ? i : builder_.CreateSelect(backwards, builder_.CreateSub(last_block, i), i);
         };
-        Value* next = nullptr;
-        if (kernel_.prefetches)
-          next = in_order(Minimum(builder_.CreateAdd(block, Word(1)), builder_.CreateSub(block_end, Word(1))));
-        block = in_order(block);
-        EmitProducts(scratch, outer, row, count, block, next);
-        Value* is_last = builder_.CreateICmpEQ(block, Word(blocks - 1));
-        // Lanes of the sums from row to row and, of whole vectors, from group to group.
-        std::vector<Value*> row_lanes, group_lanes;
-        for (const MapProduct& product : kernel_.products) {
-          const Panels& panels = emit_.plan.panels[product.panels];
-          auto of_block = [&](int64_t all, int64_t last) {
-            return builder_.CreateSelect(is_last, Word(last * lanes), Word(all * lanes));
-          };
-          row_lanes.push_back(of_block(panels.block.count(), panels.last().count()));
-          group_lanes.push_back(of_block(panels.block.vectors, panels.last().vectors));
+        RowBlock at{.outer = outer, .row = row, .count = count, .block = in_order(block)};
+        if (kernel_.prefetches) {
+          Value* next = builder_.CreateAdd(block, Word(1));
+          at.next_block = in_order(Minimum(next, builder_.CreateSub(block_end, Word(1))));
         }
-        Value* first_vector = builder_.CreateMul(block, Word(vectors));
-        Value* last_vector = Minimum(builder_.CreateAdd(first_vector, Word(vectors)), Word(full_vectors));
-        EmitLoop(builder_, Word(0), count, Word(1), [&](Value* r) {
-          Indices indices = outer;
-          indices.push_back(builder_.CreateAdd(row, r));
-          Row at = BeginRow(indices);
-          auto run = [&](int valid, Value* vector) {
-            LaneBuilder builder(builder_, emit_.Shape(WidthOf(valid)));
-            Value* unit = builder_.CreateMul(vector, Word(lanes));
-            auto sum = [&](LaneBuilder& narrow, const LaneInstruction& instruction) -> Value* {
-              const int number = instruction.product;
-              const Panels& panels = emit_.plan.panels[kernel_.products[number].panels];
-              Value* lane = nullptr;
-              if (valid < lanes) {
-                lane = Word(panels.LaneOf(panels.last(), instruction.group, full_vectors % vectors));
-              } else {
-                lane = builder_.CreateMul(builder_.CreateSub(vector, first_vector), Word(lanes));
-                lane = builder_.CreateAdd(lane, builder_.CreateMul(group_lanes[number], Word(instruction.group)));
-              }
-              Value* offset = builder_.CreateAdd(builder_.CreateMul(r, row_lanes[number]), lane);
-              Value* address = builder_.CreateGEP(emit_.types.real, scratch[number], offset);
-              return EmitVectorLoad(narrow, address, Word(1), Size{});
-            };
-            RunStores(builder, at, unit, valid, RunProgram(builder, at, unit, valid, sum));
-          };
-          if (full_vectors > 0) {
-            EmitLoop(builder_, first_vector, last_vector, Word(1), [&](Value* vector) { run(lanes, vector); });
-          }
-          if (tail == 0) return;
-          EmitIf(builder_, is_last, [&] { run(tail, Word(full_vectors)); });
-        });
+        at.is_last = builder_.CreateICmpEQ(at.block, Word(blocks - 1));
+        auto through_scratch = [&] {
+          EmitProducts(scratch, at);
+          EmitProgramOfBlock(scratch, at);
+        };
+        if (!kernel_.stores_sums) {
+          through_scratch();
+        } else if (HasWholeBlocks()) {
+          EmitStoredSums(at);
+        } else {
+          EmitChoice(builder_, at.is_last, through_scratch, [&] { EmitStoredSums(at); });
+        }
       });
     });
+  });
+}
+
+// Row by row, on sums in memory.
+void KernelEmitter::EmitProgramOfBlock(const std::vector<Value*>& scratch, const RowBlock& at) {
+  const int lanes = kernel_.lanes, vectors = kernel_.vectors;
+  const int full_vectors = Units() / lanes, tail = Units() % lanes;
+  // Lanes of the sums from row to row and, of whole vectors, from group to group.
+  std::vector<Value*> row_lanes, group_lanes;
+  for (const MapProduct& product : kernel_.products) {
+    const Panels& panels = emit_.plan.panels[product.panels];
+    auto of_block = [&](int64_t all, int64_t last) {
+      return builder_.CreateSelect(at.is_last, Word(last * lanes), Word(all * lanes));
+    };
+    row_lanes.push_back(of_block(panels.block.count(), panels.last().count()));
+    group_lanes.push_back(of_block(panels.block.vectors, panels.last().vectors));
+  }
+  Value* first_vector = builder_.CreateMul(at.block, Word(vectors));
+  Value* last_vector = Minimum(builder_.CreateAdd(first_vector, Word(vectors)), Word(full_vectors));
+  EmitLoop(builder_, Word(0), at.count, Word(1), [&](Value* r) {
+    Indices indices = at.outer;
+    indices.push_back(builder_.CreateAdd(at.row, r));
+    const Row row = BeginRow(indices);
+    auto run = [&](int valid, Value* vector) {
+      LaneBuilder builder(builder_, emit_.Shape(WidthOf(valid)));
+      Value* unit = builder_.CreateMul(vector, Word(lanes));
+      auto sum = [&](LaneBuilder& narrow, const LaneInstruction& instruction) -> Value* {
+        const int number = instruction.product;
+        const Panels& panels = emit_.plan.panels[kernel_.products[number].panels];
+        Value* lane = nullptr;
+        if (valid < lanes) {
+          lane = Word(panels.LaneOf(panels.last(), instruction.group, full_vectors % vectors));
+        } else {
+          lane = builder_.CreateMul(builder_.CreateSub(vector, first_vector), Word(lanes));
+          lane = builder_.CreateAdd(lane, builder_.CreateMul(group_lanes[number], Word(instruction.group)));
+        }
+        Value* offset = builder_.CreateAdd(builder_.CreateMul(r, row_lanes[number]), lane);
+        Value* address = builder_.CreateGEP(emit_.types.real, scratch[number], offset);
+        return EmitVectorLoad(narrow, address, Word(1), Size{});
+      };
+      RunStores(builder, row, unit, valid, RunProgram(builder, row, unit, valid, sum));
+    };
+    if (full_vectors > 0) {
+      EmitLoop(builder_, first_vector, last_vector, Word(1), [&](Value* vector) { run(lanes, vector); });
+    }
+    if (tail == 0) return;
+    EmitIf(builder_, at.is_last, [&] { run(tail, Word(full_vectors)); });
   });
 }
 
@@ -169,37 +185,44 @@ KernelEmitter::PanelOperands KernelEmitter::OperandsOf(const MapProduct& product
   return operands;
 }
 
-void KernelEmitter::EmitProducts(const std::vector<Value*>& scratch, const Indices& outer, Value* row, Value* count,
-                                 Value* block, Value* next_block) {
+void KernelEmitter::EmitProducts(const std::vector<Value*>& scratch, const RowBlock& at) {
   for (size_t i = 0; i < kernel_.products.size(); ++i) {
     const MapProduct& product = kernel_.products[i];
     const Panels& panels = emit_.plan.panels[product.panels];
-    const PanelOperands operands = OperandsOf(product, outer, row, block);
-    Value* blocks_ahead = next_block == nullptr ? nullptr : builder_.CreateSub(next_block, block);
     auto emit = [&](const BlockColumns& columns) {
-      EmitProductOfBlock(product, columns, operands, scratch[i], count, blocks_ahead);
+      Value* stride = Word(int64_t{columns.count()} * panels.lanes);
+      EmitProductOfBlock(product, columns, at, scratch[i], stride);
     };
     if (!panels.rest) {
       emit(panels.block);
     } else if (panels.blocks() == 1) {
       emit(*panels.rest);
     } else {
-      Value* is_last = builder_.CreateICmpEQ(block, Word(panels.blocks() - 1));
-      EmitChoice(builder_, is_last, [&] { emit(*panels.rest); }, [&] { emit(panels.block); });
+      EmitChoice(builder_, at.is_last, [&] { emit(*panels.rest); }, [&] { emit(panels.block); });
     }
   }
 }
 
-void KernelEmitter::EmitProductOfBlock(const MapProduct& product, const BlockColumns& columns,
-                                       const PanelOperands& operands, Value* scratch, Value* count,
-                                       Value* blocks_ahead) {
+void KernelEmitter::EmitStoredSums(const RowBlock& at) {
+  const MapProduct& product = kernel_.products[0];
   const Panels& panels = emit_.plan.panels[product.panels];
-  Value* scratch_stride = Word(int64_t{columns.count()} * panels.lanes);
+  const View& view = kernel_.stores[0].view;
+  Indices indices = at.outer;
+  indices.push_back(at.row);
+  Value* first_unit = builder_.CreateMul(at.block, Word(panels.block_units()));
+  Value* results = builder_.CreateGEP(emit_.types.real, At(view, indices), first_unit);
+  EmitProductOfBlock(product, panels.block, at, results, frame_->SizeValue(view.axes[view.axes.size() - 2].stride));
+}
+
+void KernelEmitter::EmitProductOfBlock(const MapProduct& product, const BlockColumns& columns, const RowBlock& at,
+                                       Value* sums, Value* row_stride) {
+  const Panels& panels = emit_.plan.panels[product.panels];
+  const PanelOperands operands = OperandsOf(product, at.outer, at.row, at.block);
   int column = 0;
   for (int chunk : columns.chunks) {
     Value* panel = builder_.CreateGEP(emit_.types.Stored(panels.format.storage), operands.panels,
                                       Word(panels.depth * column * panels.lanes));
-    Value* sums = builder_.CreateGEP(emit_.types.real, scratch, Word(int64_t{column} * panels.lanes));
+    Value* sums_of_chunk = builder_.CreateGEP(emit_.types.real, sums, Word(int64_t{column} * panels.lanes));
     const TileShape tiles = TilesOf(emit_.plan, frame_->layout().entry, kernel_, product, chunk);
     // `terms` of the sum, from term `begin` on.
     auto call = [&](Value* begin, Value* terms, Value* is_last) {
@@ -209,8 +232,9 @@ void KernelEmitter::EmitProductOfBlock(const MapProduct& product, const BlockCol
       Value* left =
           builder_.CreateGEP(ElementOf(product.left), operands.left, builder_.CreateMul(begin, operands.depth_stride));
       std::vector<Value*> arguments{
-          left, operands.row_stride, operands.depth_stride, first, terms, sums, scratch_stride, count};
+          left, operands.row_stride, operands.depth_stride, first, terms, sums_of_chunk, row_stride, at.count};
       if (tiles.prefetches) {
+        Value* blocks_ahead = builder_.CreateSub(at.next_block, at.block);
         Value* ahead = builder_.CreateMul(blocks_ahead, Word(panels.block_elements()));
         Value* after = builder_.CreateMul(builder_.CreateAdd(begin, terms), Word(row_elements));
         arguments.push_back(builder_.CreateGEP(weight, panel, builder_.CreateSelect(is_last, ahead, after)));

@@ -93,8 +93,7 @@ llvm::Function* Tile(EmitModule& emit, int rows, TileShape shape) {
     }
     return found;
   };
-  const int aligned = shape.accumulates ? 1 : shape.lanes & -shape.lanes;
-  const llvm::Align align(static_cast<uint64_t>(types.real_bytes) * static_cast<uint64_t>(aligned));
+  const llvm::Align align(static_cast<uint64_t>(types.real_bytes));
   std::vector<Value*> initial;
   if (shape.continues)
     initial = SumsSoFar(builder, types, shape, function->getArg(static_cast<unsigned>(7 + fetched)), places(), align);

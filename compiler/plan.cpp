@@ -404,6 +404,7 @@ Plan MakePlan(const std::string& name, std::vector<EntryGraph> entries, Precisio
     for (Kernel& kernel : entry.kernels) {
       AlternateTerms(plan, kernel);
       StreamWeights(plan, kernel);
+      StoreSums(plan, entry, kernel);
       WalkSideBySide(plan, kernel);
     }
     AlternateWeights(plan, entry);

@@ -292,6 +292,7 @@ struct Kernel {
   bool alternates_terms = false;  // and the terms of each block, whatever the number of rows
   bool prefetches = false;        // fetches the weights of the next units, which no near cache holds
   bool accumulates = false;       // kProduct: tiles add to results of whole blocks themselves, and not through memory
+  bool stores_sums = false;       // kMap: tiles store results of whole blocks themselves, and not through memory
   int side_by_side = 1;           // blocks of units of a batch of one
   bool has_one_row_form = false;  // for a batch of one also as a function of its own, its sums in registers
   int64_t depth = 0;              // terms of the sum between two visits of the result; 0: all

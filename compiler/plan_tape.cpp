@@ -35,7 +35,7 @@ void MarkFarStores(const Plan& plan, EntryPlan& entry) {
   for (Kernel& kernel : entry.kernels) {
     const bool has_whole_vectors = kernel.lanes > 1 && kernel.units.is_constant() && kernel.units.extent > 0 &&
                                    kernel.units.extent % kernel.lanes == 0;
-    if (kernel.kind != KernelKind::kMap || !has_whole_vectors) continue;
+    if (kernel.kind != KernelKind::kMap || kernel.stores_sums || !has_whole_vectors) continue;
     for (LaneStore& store : kernel.stores) {
       const Buffer& buffer = entry.buffers[store.view.buffer];
       store.to_far = buffer.place == Place::kTape && buffer.storage == Storage::kSame &&

@@ -167,6 +167,7 @@ class PlanPrinter {
     } else if (kernel.alternates) {
       out_ += fmt::format("{}  reads the weights forwards and backwards in turn\n", indent);
     }
+    if (kernel.stores_sums) out_ += fmt::format("{}  tiles store the results themselves\n", indent);
     if (kernel.accumulates) out_ += fmt::format("{}  tiles add to the results themselves\n", indent);
     if (kernel.kind == KernelKind::kProduct) {
       out_ += fmt::format("{}  {} = {} @ {}, {} terms at a time, tiles of {} rows x {} vectors of {}\n", indent,

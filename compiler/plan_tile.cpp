@@ -208,6 +208,15 @@ void WalkSideBySide(const Plan& plan, Kernel& kernel) {
   kernel.side_by_side = static_cast<int>(std::clamp<int64_t>(most, 1, blocks));
 }
 
+void StoreSums(const Plan& plan, const EntryPlan& entry, Kernel& kernel) {
+  if (kernel.kind != KernelKind::kMap || kernel.products.size() != 1 || kernel.stores.size() != 1) return;
+  const View& result = kernel.stores[0].view;
+  kernel.stores_sums = kernel.program[kernel.stores[0].value].kind == LaneInstruction::Kind::kSum &&
+                       plan.panels[kernel.products[0].panels].groups.size() == 1 && kernel.depth == 0 &&
+                       kernel.units.extent >= int64_t{kernel.lanes} * kernel.vectors &&
+                       result.axes.back().stride == Size{} && entry.buffers[result.buffer].storage == Storage::kSame;
+}
+
 bool AreInHalves(const Plan& plan, const Panels& panels) {
   return plan.machine.l2_bytes > 0 && plan.machine.vector_registers >= kManyRegisters &&
          panels.depth >= kFewestTermsInHalves && panels.depth <= kMostTermsInHalves;

@@ -72,6 +72,10 @@ void WalkSideBySide(const Plan& plan, Kernel& kernel);
 // whatever the number of rows: results do not depend on it. Both halves are summed side by side, of half as many rows.
 bool AreInHalves(const Plan& plan, const Panels& panels);
 
+// Of a Map that computes nothing but one product: tiles store its sums where they belong, and the next tile need not
+// wait for a pass over them. Not where results are in 16 bits or sums go on in several pieces.
+void StoreSums(const Plan& plan, const EntryPlan& entry, Kernel& kernel);
+
 // What decides about the code of register tiles, of any number of rows up to the largest.
 struct TileShape {
   int columns = 1, lanes = 1, tile_rows = 1;

@@ -9,10 +9,12 @@
 //   timed       contractions, reductions, gathers and one-hot rows of values that do not depend on the carry, lifted
 //               over time with the operations that feed them. A costly elementwise value that feeds one and is read by
 //               the body as well moves too; a cheap one is computed twice.
-//   followers   an operation on a moved value whose only reader it is, if it stores no more: a bias addition moves, the
-//               four slices of a gate vector stay. A longer chain of operations, such as a normalization, moves if that
-//               leaves the scan less to read. In a sum of several terms those that do not depend on the carry are
-//               added first, so that they move together: (x W + h U) + b is (x W + b) + h U.
+//   followers   an operation on a moved value whose only reader it is, if it stores no more: a nonlinearity moves, the
+//               four slices of a gate vector stay. So does what only adds or multiplies invariants, such as a bias, to
+//               a product, where the scan makes products itself and goes on from there: its lane programs have room for
+//               it, and a product alone goes straight from its tiles to memory. A longer chain of operations, such as a
+//               normalization, moves if that leaves the scan less to read. In a sum of several terms those that do not
+//               depend on the carry are added first, so that they move together: (x W + h U) + b is (x W + b) + h U.
 //   the rest    elementwise work on inputs stays where it is: moving it would save nothing. A scan without a carry is
 //               no recurrence, so everything in it moves.
 //
@@ -82,7 +84,13 @@ class HoistAnalysis {
         movable_(body_.size()),
         hoisted_(body_.size()) {
     std::vector<bool> sequential = DependsOn(body_, draft.CarryInputs());
-    std::vector<bool> roots(body_.size()), all(body_.size());
+    std::vector<bool> all(body_.size());
+    is_continued_.resize(body_.size());
+    for (NodeId id = body_.size() - 1; id >= 0; --id) {
+      if (!sequential[id] && !(is_continued_[id] && IsDataMovement(body_[id].op))) continue;
+      has_products_ |= body_[id].op == Op::kContract;
+      for (NodeId arg : body_[id].args) is_continued_[arg] = true;
+    }
     for (NodeId id = 0; id < body_.size(); ++id) {
       const std::vector<NodeId>& args = body_[id].args;
       auto is_in = [&](const std::vector<bool>& set) { return [&](NodeId arg) { return set[arg]; }; };
@@ -117,7 +125,17 @@ class HoistAnalysis {
     return IsWorthHoisting(op) || draft_.carries.empty();
   }
 
+  // A cheap operation on a product and invariants, with which the scan goes on.
+  bool IsEpilogueOfProduct(NodeId id) const {
+    const Node& node = body_[id];
+    if (!has_products_ || !is_continued_[id] || !ir::IsElementwise(node.op) || CostOf(node.op) != ir::Cost::kCheap)
+      return false;
+    return node.args.size() == 2 &&
+           std::ranges::all_of(node.args, [&](NodeId arg) { return !timed_[arg] || body_[arg].op == Op::kContract; });
+  }
+
   bool IsFollower(NodeId id) const {
+    if (IsEpilogueOfProduct(id)) return false;
     bool replaces = false;
     for (NodeId arg : body_[id].args) {
       bool only_reader = uses_[arg] == 1;
@@ -173,6 +191,8 @@ class HoistAnalysis {
   const Graph& body_;
   std::vector<bool> timed_;
   std::vector<int> uses_;
+  bool has_products_ = false;       // of what depends on the carry
+  std::vector<bool> is_continued_;  // read by what depends on the carry, perhaps in parts
   std::vector<bool> movable_, hoisted_;
 };
 

@@ -134,6 +134,31 @@ TEST(Plan, WeightGradientsAreProductsOverTimeAndBatch) {
   EXPECT_EQ(products, 2);
 }
 
+// Products of inputs, whose biases the steps add, and no sums that go through gates.
+TEST(Plan, TilesStoreProductsThatNeedNoLaneProgram) {
+  for (const char* cell : {"lstm", "gru", "elman", "layernorm_lstm"}) {
+    for (const TargetFacts& machine : {kAvx2, kAvx512}) {
+      const Plan plan = PlanOf(cell, "forward", machine);
+      const EntryPlan& entry = Entry(plan, "forward");
+      int storing = 0;
+      for (const Kernel& kernel : entry.kernels) {
+        if (kernel.products.empty()) continue;
+        const bool is_alone = kernel.program.size() == 1;
+        EXPECT_EQ(kernel.stores_sums, is_alone) << cell;
+        if (entry.buffers[kernel.products[0].left.buffer].name == "x") EXPECT_TRUE(is_alone) << cell;
+        storing += kernel.stores_sums ? 1 : 0;
+      }
+      EXPECT_EQ(storing, std::string_view(cell) == "layernorm_lstm" ? 2 : 1);
+    }
+  }
+}
+
+// Less than a block of units.
+TEST(Plan, TilesStoreNothingThatIsCutShort) {
+  const Plan plan = PlanOf(LibraryCell("lstm", 5, 3), "forward", kAvx512);
+  EXPECT_TRUE(std::ranges::none_of(Entry(plan, "forward").kernels, &Kernel::stores_sums));
+}
+
 TEST(Plan, WhatIsParallelInTimeSharesTheChunksOfTheScan) {
   Plan plan = PlanOf("lstm", "backward", kAvx2);
   const EntryPlan& forward = Entry(plan, "forward");

@@ -32,6 +32,21 @@ inline ir::Graph LibraryCell(const std::string& cell, int64_t inputs, int64_t un
       {{"I", inputs}, {"H", units}});
 }
 
+// A cell whose gates have weights of their own.
+inline ir::Graph SeparateGates(int64_t inputs, int64_t units) {
+  return GraphOf(R"(
+cell c(I, H) {
+  input x: [I]
+  state h: [H]
+  param Wf: [H, I], Uf: [H, H], Wg: [H, I], Ug: [H, H], bf: [H], bg: [H]
+  f = sigmoid(Wf @ x + Uf @ h + bf)
+  h' = f * h + (1 - f) * tanh(Wg @ x + Ug @ h + bg)
+  output y = h'
+}
+)",
+                 "c", {{"I", inputs}, {"H", units}});
+}
+
 }  // namespace recurve
 
 #endif  // RECURVE_TESTS_SUPPORT_GRAPH_OF_H_
