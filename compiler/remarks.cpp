@@ -258,8 +258,8 @@ std::string PrintRemarks(const std::vector<Remark>& remarks) {
 std::string TitleOf(const Plan& plan, const EntryPlan& entry, const Kernel& kernel) {
   std::vector<std::string> products;
   for (const MapProduct& product : kernel.products) products.push_back(ProductText(plan, entry, product));
-  const std::string output = OutputOf(entry, kernel);
-  return products.empty() ? output : fmt::format("{} = {}", output, fmt::join(products, " + "));
+  const std::string output = OutputOf(entry, kernel), sum = fmt::format("{}", fmt::join(products, " + "));
+  return products.empty() || output == sum ? output : output + " = " + sum;
 }
 
 }  // namespace recurve
