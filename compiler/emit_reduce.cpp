@@ -3,6 +3,7 @@
 // Every result is summed by one thread in one order, so that it has the same bits for any number of threads.
 
 #include <limits>
+#include <span>
 
 #include "compiler/emit_kernel.h"
 
@@ -141,7 +142,7 @@ void KernelEmitter::EmitReduceRow(const Indices& rows, Value* first_unit, int ve
   }
 }
 
-// One result: lanes run along the units, which may be a run-time size; the lanes are folded at the end.
+// One result for each store: lanes run along the units, which may be a run-time size; the lanes are folded at the end.
 void KernelEmitter::EmitReduceUnits(const Indices& rows) {
   LaneBuilder wide(builder_, emit_.Shape(kernel_.lanes)), narrow(builder_, emit_.Shape(1));
   const int lanes = kernel_.lanes, vectors = kernel_.vectors;
@@ -151,53 +152,63 @@ void KernelEmitter::EmitReduceUnits(const Indices& rows) {
   Value* full = whole(lanes);
   Value* identity = narrow.Constant(Identity(kernel_.reduce)).value;
   llvm::IRBuilder<> at_entry(entry_, entry_->begin());
-  std::vector<Value*> wide_slots;
-  for (int v = 0; v < vectors; ++v) wide_slots.push_back(at_entry.CreateAlloca(wide.type()));
-  Value* narrow_slot = at_entry.CreateAlloca(narrow.type());
+  // [vector][store], so that the slots of the first vector come first.
+  const size_t stores = kernel_.stores.size();
+  std::vector<Value*> wide_slots, narrow_slots;
+  for (size_t i = 0; i < stores * static_cast<size_t>(vectors); ++i)
+    wide_slots.push_back(at_entry.CreateAlloca(wide.type()));
+  for (size_t i = 0; i < stores; ++i) narrow_slots.push_back(at_entry.CreateAlloca(narrow.type()));
   for (Value* slot : wide_slots) builder_.CreateStore(wide.Constant(Identity(kernel_.reduce)).value, slot);
-  builder_.CreateStore(identity, narrow_slot);
+  for (Value* slot : narrow_slots) builder_.CreateStore(identity, slot);
   ir::Op combine = Combiner(kernel_.reduce);
   Indices indices = rows;
   std::vector<Range> reduced;
   for (size_t axis = 0; axis < kernel_.reduced.size(); ++axis) reduced.push_back(ReducedRange(axis));
   EmitNest(reduced, indices, [&] {
     Row row = BeginRow(indices);
-    // Units [begin, end), as many sums at a time as there are slots.
-    auto run = [&](LaneBuilder& builder, const std::vector<Value*>& slots, Value* begin, Value* end) {
-      const int width = builder.shape().width, step = width * static_cast<int>(slots.size());
+    // Units [begin, end), as many vectors at a time as there are slots for.
+    auto run = [&](LaneBuilder& builder, std::span<Value* const> slots, Value* begin, Value* end) {
+      const size_t side_by_side = slots.size() / stores;
+      const int width = builder.shape().width, step = width * static_cast<int>(side_by_side);
       std::vector<Value*> sums;
       for (Value* slot : slots) sums.push_back(builder_.CreateLoad(builder.type(), slot));
       Value* count = builder_.CreateUDiv(builder_.CreateSub(end, begin), Word(step));
       sums = EmitCarriedLoop(builder_, count, sums, [&](Value* i, std::vector<Value*> carried) {
-        for (size_t v = 0; v < slots.size(); ++v) {
+        for (size_t v = 0; v < side_by_side; ++v) {
           Value* offset = builder_.CreateAdd(builder_.CreateMul(i, Word(step)), Word(static_cast<int64_t>(v) * width));
-          Lane value = RunProgram(builder, row, builder_.CreateAdd(begin, offset), 0, nullptr)[kernel_.stores[0].value];
-          carried[v] = builder.Elementwise(combine, {{builder.Wrap(carried[v]), value}}).value;
+          const std::vector<Lane> values = RunProgram(builder, row, builder_.CreateAdd(begin, offset), 0, nullptr);
+          for (size_t s = 0; s < stores; ++s) {
+            Value*& sum = carried[v * stores + s];
+            sum = builder.Elementwise(combine, {{builder.Wrap(sum), values[kernel_.stores[s].value]}}).value;
+          }
         }
         return carried;
       });
-      for (size_t v = 0; v < slots.size(); ++v) builder_.CreateStore(sums[v], slots[v]);
+      for (size_t i = 0; i < slots.size(); ++i) builder_.CreateStore(sums[i], slots[i]);
     };
     run(wide, wide_slots, Word(0), side_by_side);
-    if (vectors > 1) run(wide, {wide_slots[0]}, side_by_side, full);
-    if (lanes > 1) run(narrow, {narrow_slot}, full, units);
+    if (vectors > 1) run(wide, std::span(wide_slots).first(stores), side_by_side, full);
+    if (lanes > 1) run(narrow, narrow_slots, full, units);
   });
-  Lane folded = wide.Wrap(builder_.CreateLoad(wide.type(), wide_slots[0]));
-  for (int v = 1; v < vectors; ++v) {
-    Lane other = wide.Wrap(builder_.CreateLoad(wide.type(), wide_slots[v]));
-    folded = wide.Elementwise(combine, {{folded, other}});
-  }
-  Value* across = kernel_.reduce == ReduceKind::kSum ? wide.HorizontalSum(folded) : wide.HorizontalMax(folded);
-  Lane rest = narrow.Wrap(builder_.CreateLoad(narrow.type(), narrow_slot));
-  Value* result = narrow.Elementwise(combine, {{narrow.Wrap(across), rest}}).value;
-  Value* out = At(kernel_.stores[0].view, rows);
   const llvm::Align align(static_cast<uint64_t>(emit_.types.real_bytes));
-  if (Value* first_chunk = IsFirstChunk(); first_chunk != nullptr) {
-    Value* before = builder_.CreateAlignedLoad(emit_.types.real, out, align);
-    before = builder_.CreateSelect(first_chunk, identity, before);
-    result = narrow.Elementwise(combine, {{narrow.Wrap(before), narrow.Wrap(result)}}).value;
+  Value* first_chunk = IsFirstChunk();
+  for (size_t s = 0; s < stores; ++s) {
+    Lane folded = wide.Wrap(builder_.CreateLoad(wide.type(), wide_slots[s]));
+    for (size_t i = s + stores; i < wide_slots.size(); i += stores) {
+      Lane other = wide.Wrap(builder_.CreateLoad(wide.type(), wide_slots[i]));
+      folded = wide.Elementwise(combine, {{folded, other}});
+    }
+    Value* across = kernel_.reduce == ReduceKind::kSum ? wide.HorizontalSum(folded) : wide.HorizontalMax(folded);
+    Lane rest = narrow.Wrap(builder_.CreateLoad(narrow.type(), narrow_slots[s]));
+    Value* result = narrow.Elementwise(combine, {{narrow.Wrap(across), rest}}).value;
+    Value* out = At(kernel_.stores[s].view, rows);
+    if (first_chunk != nullptr) {
+      Value* before = builder_.CreateAlignedLoad(emit_.types.real, out, align);
+      before = builder_.CreateSelect(first_chunk, identity, before);
+      result = narrow.Elementwise(combine, {{narrow.Wrap(before), narrow.Wrap(result)}}).value;
+    }
+    builder_.CreateAlignedStore(result, out, align);
   }
-  builder_.CreateAlignedStore(result, out, align);
 }
 
 // table[index[row]] += updates[row], by one thread: rows may meet in the table.

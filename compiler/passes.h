@@ -27,6 +27,8 @@ ir::Graph Simplify(const ir::Graph& graph);
 ir::Graph Share(const ir::Graph& graph);
 // Drops nodes, carries, elements, invariants and stacked results that no output needs. Inputs of the graph stay.
 ir::Graph Prune(const ir::Graph& graph);
+// Drops terms of sums that add up to zero but for rounding: deviations from their mean, also those of another scan.
+ir::Graph DropZeroSums(const ir::Graph& graph);
 // Computes before a scan what does not depend on its carry and is worth it: contractions (one product over time
 // instead of one a step) with the elementwise operations between and after them, and all that depends on invariants
 // alone.

@@ -273,7 +273,7 @@ struct Kernel {
   ReduceKind reduce = ReduceKind::kSum;
   std::vector<MapProduct> products;
   std::vector<LaneInstruction> program;
-  std::vector<LaneStore> stores;  // kReduce: of the values that are reduced; only one if the units are, too
+  std::vector<LaneStore> stores;  // kReduce: of the values that are reduced
   // kProduct: out[rows.., n] = sum over k of left[rows.., k..] * right[k.., n]. reduced = {k..}, units = n.
   View left;   // axes: rows, then reduced
   View right;  // axes: reduced, then units

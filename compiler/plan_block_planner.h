@@ -111,7 +111,7 @@ class BlockPlanner {
   bool IsRestored(const ir::ScanAttr& attr) const { return IsSegmented() && attr.checkpoint >= 0; }
   bool KeepsCheckpoints(const ir::ScanAttr& attr) const;
   Statement PlanSum(const Draft& draft, const ChunkScan& scan);
-  bool JoinsAnother(Draft& draft, const std::vector<int>& after);
+  bool JoinsAnother(Draft& draft, const std::vector<int>& beside);
   void Finish(Draft& draft);
   int AddKernel(Kernel kernel);
   Statement PlanScanStatement(ir::NodeId id, const ChunkChoice& choice, int outer);

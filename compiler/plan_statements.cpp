@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <tuple>
 
 #include "compiler/plan_recurrence.h"
 #include "compiler/plan_sums.h"
@@ -111,7 +112,11 @@ Statement BlockPlanner::PlanLoopStatement(NodeId id, const ChunkChoice& choice, 
   AddRecurrence(*context_.plan, entry, loop, slots);
   statement.body.push_back({std::move(loop)});
   phase = -1;
-  for (int k : choice.after) call(k);
+  // Sums first: they read what the steps have just written, and take as long as memory does.
+  std::vector<int> after = choice.after;
+  const auto is_after_sums = [&](int k) { return entry.kernels[drafts_[k].added].kind != KernelKind::kReduce; };
+  std::ranges::sort(after, {}, [&](int k) { return std::tuple(drafts_[k].phase, is_after_sums(k), k); });
+  for (int k : after) call(k);
   if (phase >= 0) statement.body.push_back({Barrier{}});
   return {std::move(statement)};
 }
@@ -131,10 +136,10 @@ Statement BlockPlanner::PlanSum(const Draft& draft, const ChunkScan& scan) {
   return {ChunkLoop{.chunk = number, .body = {{KernelCall{draft.added}}}}};
 }
 
-// Lets the kernel of an earlier sum, which runs at the same place `after` a scan, add up this finished one too; whether
-// it can.
-bool BlockPlanner::JoinsAnother(Draft& draft, const std::vector<int>& after) {
-  for (int k : after) {
+// Lets the kernel of an earlier sum, which runs at the same place as the kernels `beside`, add up this finished one
+// too; whether it can.
+bool BlockPlanner::JoinsAnother(Draft& draft, const std::vector<int>& beside) {
+  for (int k : beside) {
     Draft& other = drafts_[k];
     if (other.added < 0 || other.phase != draft.phase) continue;
     if (!JoinSums(*context_.plan, draft.kernel, context_.entry->kernels[other.added])) continue;
@@ -188,6 +193,7 @@ std::vector<Statement> BlockPlanner::Run() {
   }
 
   Phases phases;
+  std::vector<int> plain;  // that run in their phase, once
   for (Draft& draft : drafts_) {
     const auto segment = segment_of_kernel.find(draft.number);
     const bool is_in_segment = segment != segment_of_kernel.end();
@@ -199,7 +205,10 @@ std::vector<Statement> BlockPlanner::Run() {
       draft.kernel.sums_steps = true;
     }
     Finish(draft);
+    const bool is_plain = !is_in_segment && !is_in_chunk && summed == nullptr && !delayed.contains(draft.number);
     if (after_scan.contains(draft.number) && JoinsAnother(draft, *after_scan.at(draft.number))) continue;
+    if (is_plain && JoinsAnother(draft, plain)) continue;
+    if (is_plain) plain.push_back(draft.number);
     draft.added = AddKernel(std::move(draft.kernel));
     if (is_in_segment) entry.kernels[draft.added].chunk = segment->second->chunk;
     if (is_in_chunk) continue;

@@ -21,6 +21,10 @@ bool ReadsEveryTerm(const LaneInstruction& instruction) {
          });
 }
 
+bool AddsUpUnits(const Kernel& kernel) {
+  return kernel.kind == KernelKind::kReduce && kernel.reduce_units && kernel.reduced.empty();
+}
+
 bool AddUpTheSame(const Kernel& a, const Kernel& b) {
   return a.reduce == ReduceKind::kSum && b.reduce == ReduceKind::kSum && a.rows == b.rows && a.reduced == b.reduced &&
          a.units == b.units && a.lanes == b.lanes && a.chunk == b.chunk && a.sums_steps == b.sums_steps &&
@@ -43,8 +47,15 @@ void BlockSums(const Plan& plan, Kernel& kernel) {
 }
 
 bool JoinSums(const Plan& plan, const Kernel& other, Kernel& kernel) {
-  if (!IsSharedByUnits(other) || !IsSharedByUnits(kernel) || !AddUpTheSame(other, kernel)) return false;
-  if (kernel.stores.size() + other.stores.size() > kMostSums) return false;
+  if (!AddUpTheSame(other, kernel)) return false;
+  const bool over_rows = IsSharedByUnits(kernel) && IsSharedByUnits(other),
+             over_units = AddsUpUnits(kernel) && AddsUpUnits(other) && kernel.vectors == other.vectors;
+  const size_t sums = kernel.stores.size() + other.stores.size();
+  if ((!over_rows && !over_units) || sums > kMostSums) return false;
+  // How many vectors are side by side decides about the bits.
+  if (over_units &&
+      sums * static_cast<size_t>(kernel.vectors) > static_cast<size_t>(plan.machine.vector_registers * 3 / 4))
+    return false;
   auto is_known = [&](const LaneInstruction& instruction) {
     return ReadsEveryTerm(instruction) && std::ranges::find(kernel.program, instruction) != kernel.program.end();
   };
@@ -60,8 +71,9 @@ bool JoinSums(const Plan& plan, const Kernel& other, Kernel& kernel) {
     store.value = numbers[store.value];
     kernel.stores.push_back(std::move(store));
   }
-  kernel.label += ", " + other.label;
-  BlockSums(plan, kernel);
+  if (!kernel.label.empty() && !other.label.empty()) kernel.label += ", ";
+  kernel.label += other.label;
+  if (over_rows) BlockSums(plan, kernel);
   return true;
 }
 

@@ -14,6 +14,7 @@ constexpr Pass kPasses[] = {
     {"simplify", "fold constants, drop neutral operations, move transposes into contractions", Simplify},
     {"share", "compute equal values once", Share},
     {"prune", "drop what no output needs, also inside scans", Prune},
+    {"drop_zero_sums", "leave out of a sum what adds up to zero, such as deviations from their mean", DropZeroSums},
     {"hoist", "compute before a scan what does not depend on its carry", Hoist},
     {"defer_sums", "sum over time after a scan instead of in a carry", DeferSums},
     {"sink", "compute after a scan the products that its carry does not depend on", Sink},

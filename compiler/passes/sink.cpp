@@ -2,7 +2,8 @@
 //
 // A readout P @ h_t, or the adjoint of an input, dz_t @ W, is read by no later step. Its operands are stacked instead
 // and the product is taken once for all steps, with everything that is computed from it. A reduction that no later step
-// reads sinks too when that stacks nothing more: what remains in the scan is then closer to its sequential core.
+// reads sinks too when that stacks nothing more: what remains in the scan is then closer to its sequential core. Sums
+// from which the same value is made, such as the two in the adjoint of a normalization, sink together.
 
 #include <algorithm>
 
@@ -31,20 +32,34 @@ std::vector<bool> SunkNodes(const ScanDraft& draft, const std::vector<NodeId>& s
   for (NodeId id = 0; id < body.size(); ++id) {
     if (body[id].op != Op::kContract && !IsReduction(body[id].op)) continue;
     if (needed[id] || !timed[id] || sunk[id]) continue;
-    NodeId root[] = {id};
-    std::vector<bool> moved = DependsOn(body, root);
-    bool is_liftable = true;
-    for (NodeId user = id; user < body.size(); ++user) {
-      is_liftable = is_liftable && (!moved[user] || IsLiftable(body, user, timed));
+    std::vector<NodeId> roots{id};
+    std::vector<bool> moved;
+    std::vector<NodeId> newly_stacked;
+    bool is_liftable = true, is_complete = false;
+    while (is_liftable && !is_complete) {
+      moved = DependsOn(body, roots);
+      for (NodeId user = id; user < body.size(); ++user) {
+        is_liftable = is_liftable && (!moved[user] || IsLiftable(body, user, timed));
+      }
+      if (!is_liftable) break;
+      AfterScan trial(draft, moved, stacked);
+      for (NodeId value : stacked) {
+        if (moved[value]) trial.Lift(value);
+      }
+      newly_stacked = trial.newly_stacked();
+      // Other reductions that the same values want go with this one.
+      const std::vector<bool> wanted = NeededBy(body, newly_stacked);
+      is_complete = true;
+      for (NodeId other = 0; other < body.size(); ++other) {
+        if (!wanted[other] || !IsReduction(body[other].op) || needed[other] || !timed[other] || moved[other]) continue;
+        roots.push_back(other);
+        is_complete = false;
+      }
     }
     if (!is_liftable) continue;
-    AfterScan trial(draft, moved, stacked);
-    for (NodeId value : stacked) {
-      if (moved[value]) trial.Lift(value);
-    }
-    if (IsReduction(body[id].op) && !trial.newly_stacked().empty()) continue;
-    if (!IsWorthStacking(draft, trial.newly_stacked(), id)) continue;
-    for (NodeId user = id; user < body.size(); ++user) sunk[user] = sunk[user] || moved[user];
+    if (IsReduction(body[id].op) && !newly_stacked.empty()) continue;
+    if (!IsWorthStacking(draft, newly_stacked, id)) continue;
+    for (NodeId user = 0; user < body.size(); ++user) sunk[user] = sunk[user] || moved[user];
   }
   return sunk;
 }

@@ -194,6 +194,18 @@ TEST(Plan, GradientsOfGainsAndBiasesShareAKernel) {
   EXPECT_EQ(sums, (std::vector<size_t>{3, 2}));
 }
 
+// The adjoint of a normalization wants two sums over the units of a row, and makes them in one pass.
+TEST(Plan, SumsOverTheUnitsOfARowShareAKernel) {
+  for (const TargetFacts& machine : {kAvx2, kAvx512}) {
+    const Plan plan = PlanOf("layernorm_lstm", "backward", machine);
+    std::vector<size_t> sums;
+    for (const Kernel& kernel : Entry(plan, "backward").kernels) {
+      if (kernel.kind == KernelKind::kReduce && kernel.reduce_units) sums.push_back(kernel.stores.size());
+    }
+    EXPECT_EQ(sums, (std::vector<size_t>{2, 2, 2}));
+  }
+}
+
 TEST(Plan, BufferBetweenKernelsOfAChunkHoldsOneChunk) {
   Plan plan = PlanOf("lstm", "backward", kAvx2);
   for (const EntryPlan& entry : plan.entries) {

@@ -69,7 +69,7 @@ TEST_F(LstmCore, HasOneForwardAndOneAdjointScan) {
 
 TEST_F(LstmCore, ForwardBodyHasOnlyTheRecurrentProduct) {
   EXPECT_EQ(Contractions(BodyOf(scans_[0])), Labels{"bi,oi->bo"});
-  EXPECT_EQ(InvariantNames(scans_[0], core_), Labels{"U"});
+  EXPECT_EQ(InvariantNames(scans_[0], core_), (Labels{"U", "b"}));
 }
 
 TEST_F(LstmCore, AdjointBodyHasOnlyTheProductForThePreviousState) {
@@ -90,9 +90,10 @@ TEST_F(LstmCore, OtherProductsAreTakenOverTime) {
   EXPECT_EQ(Contractions(core_), (Labels{"tbi,oi->tbo", "tbo,oi->tbi", "tbo,tbi->oi", "tbo,tbi->oi"}));
 }
 
-TEST_F(LstmCore, BiasIsAddedBeforeTheScan) {
-  const Graph& body = BodyOf(scans_[0]);
-  for (NodeId id = 0; id < body.size(); ++id) EXPECT_NE(body[id].op, Op::kBroadcast);
+TEST_F(LstmCore, ForwardScanReadsTheProductWithTheInputAsItIs) {
+  const auto& attr = scans_[0]->As<ir::ScanAttr>();
+  ASSERT_EQ(attr.sequences, 1);
+  EXPECT_EQ(core_[scans_[0]->args[attr.carries]].op, Op::kContract);
 }
 
 // The nested program's weight is used in the body of the body: its gradient is one contraction over both times.
