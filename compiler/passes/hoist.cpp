@@ -10,11 +10,12 @@
 //               over time with the operations that feed them. A costly elementwise value that feeds one and is read by
 //               the body as well moves too; a cheap one is computed twice.
 //   followers   an operation on a moved value whose only reader it is, if it stores no more: a nonlinearity moves, the
-//               four slices of a gate vector stay. So does what only adds or multiplies invariants, such as a bias, to
-//               a product, where the scan makes products itself and goes on from there: its lane programs have room for
-//               it, and a product alone goes straight from its tiles to memory. A longer chain of operations, such as a
-//               normalization, moves if that leaves the scan less to read. In a sum of several terms those that do not
-//               depend on the carry are added first, so that they move together: (x W + h U) + b is (x W + b) + h U.
+//               four slices of a gate vector stay. What only adds an invariant to a product or multiplies it by one,
+//               such as a bias, stays too, where the scan makes products itself and goes on from there: its lane
+//               programs have room for it, and a product alone goes straight from its tiles to memory. A longer chain
+//               of operations, such as a normalization, moves if that leaves the scan less to read. In a sum of several
+//               terms those that do not depend on the carry are added first, so that they move together: (x W + h U) +
+//               b is (x W + b) + h U.
 //   the rest    elementwise work on inputs stays where it is: moving it would save nothing. A scan without a carry is
 //               no recurrence, so everything in it moves.
 //
@@ -125,13 +126,14 @@ class HoistAnalysis {
     return IsWorthHoisting(op) || draft_.carries.empty();
   }
 
-  // A cheap operation on a product and invariants, with which the scan goes on.
+  // A cheap operation on a product and an invariant, with which the scan goes on.
   bool IsEpilogueOfProduct(NodeId id) const {
     const Node& node = body_[id];
-    if (!has_products_ || !is_continued_[id] || !ir::IsElementwise(node.op) || CostOf(node.op) != ir::Cost::kCheap)
+    if (!has_products_ || !is_continued_[id] || ir::ElementwiseArity(node.op) != 2 ||
+        CostOf(node.op) != ir::Cost::kCheap)
       return false;
-    return node.args.size() == 2 &&
-           std::ranges::all_of(node.args, [&](NodeId arg) { return !timed_[arg] || body_[arg].op == Op::kContract; });
+    const NodeId a = node.args[0], b = node.args[1];
+    return timed_[a] != timed_[b] && body_[timed_[a] ? a : b].op == Op::kContract;
   }
 
   bool IsFollower(NodeId id) const {

@@ -38,7 +38,7 @@ std::vector<bool> SunkNodes(const ScanDraft& draft, const std::vector<NodeId>& s
     bool is_liftable = true, is_complete = false;
     while (is_liftable && !is_complete) {
       moved = DependsOn(body, roots);
-      for (NodeId user = id; user < body.size(); ++user) {
+      for (NodeId user = 0; user < body.size(); ++user) {
         is_liftable = is_liftable && (!moved[user] || IsLiftable(body, user, timed));
       }
       if (!is_liftable) break;
