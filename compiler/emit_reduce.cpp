@@ -168,13 +168,13 @@ void KernelEmitter::EmitReduceUnits(const Indices& rows) {
     Row row = BeginRow(indices);
     // Units [begin, end), as many vectors at a time as there are slots for.
     auto run = [&](LaneBuilder& builder, std::span<Value* const> slots, Value* begin, Value* end) {
-      const size_t side_by_side = slots.size() / stores;
-      const int width = builder.shape().width, step = width * static_cast<int>(side_by_side);
+      const size_t vectors_of_slots = slots.size() / stores;
+      const int width = builder.shape().width, step = width * static_cast<int>(vectors_of_slots);
       std::vector<Value*> sums;
       for (Value* slot : slots) sums.push_back(builder_.CreateLoad(builder.type(), slot));
       Value* count = builder_.CreateUDiv(builder_.CreateSub(end, begin), Word(step));
       sums = EmitCarriedLoop(builder_, count, sums, [&](Value* i, std::vector<Value*> carried) {
-        for (size_t v = 0; v < side_by_side; ++v) {
+        for (size_t v = 0; v < vectors_of_slots; ++v) {
           Value* offset = builder_.CreateAdd(builder_.CreateMul(i, Word(step)), Word(static_cast<int64_t>(v) * width));
           const std::vector<Lane> values = RunProgram(builder, row, builder_.CreateAdd(begin, offset), 0, nullptr);
           for (size_t s = 0; s < stores; ++s) {
