@@ -356,6 +356,10 @@ bool IsSharedByUnits(const Kernel& kernel) {
   return kernel.kind == KernelKind::kReduce && !kernel.reduce_units && kernel.rows == std::vector<Size>{Size{}};
 }
 
+bool ReducesUnitsOfRows(const Kernel& kernel) {
+  return kernel.kind == KernelKind::kReduce && kernel.reduce_units && kernel.reduced.empty();
+}
+
 int Plan::AddPanels(Panels wanted) {
   for (size_t i = 0; i < panels.size(); ++i) {
     if (panels[i].SameLayout(wanted)) return static_cast<int>(i);

@@ -309,6 +309,8 @@ struct Kernel {
 
 // Of a sum that has a single row members of a team share the units.
 bool IsSharedByUnits(const Kernel& kernel);
+// Whether it adds up, or finds the largest of, the units of each row.
+bool ReducesUnitsOfRows(const Kernel& kernel);
 
 struct Statement;
 

@@ -51,7 +51,7 @@ bool Conflict(const Kernel& a, const Kernel& b, Harmless harmless) {
 bool GoesByRows(const Kernel& kernel) {
   if (kernel.rows.size() != 1 || kernel.rows[0].axes.empty() || kernel.sums_steps) return false;
   if (kernel.kind == KernelKind::kMap) return kernel.products.empty();
-  return kernel.kind == KernelKind::kReduce && kernel.reduce_units && kernel.reduced.empty();
+  return ReducesUnitsOfRows(kernel);
 }
 
 // Whether all of a statement is done when a member of a team goes on to the next.

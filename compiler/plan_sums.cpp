@@ -21,10 +21,6 @@ bool ReadsEveryTerm(const LaneInstruction& instruction) {
          });
 }
 
-bool AddsUpUnits(const Kernel& kernel) {
-  return kernel.kind == KernelKind::kReduce && kernel.reduce_units && kernel.reduced.empty();
-}
-
 bool AddUpTheSame(const Kernel& a, const Kernel& b) {
   return a.reduce == ReduceKind::kSum && b.reduce == ReduceKind::kSum && a.rows == b.rows && a.reduced == b.reduced &&
          a.units == b.units && a.lanes == b.lanes && a.chunk == b.chunk && a.sums_steps == b.sums_steps &&
@@ -49,7 +45,7 @@ void BlockSums(const Plan& plan, Kernel& kernel) {
 bool JoinSums(const Plan& plan, const Kernel& other, Kernel& kernel) {
   if (!AddUpTheSame(other, kernel)) return false;
   const bool over_rows = IsSharedByUnits(kernel) && IsSharedByUnits(other),
-             over_units = AddsUpUnits(kernel) && AddsUpUnits(other) && kernel.vectors == other.vectors;
+             over_units = ReducesUnitsOfRows(kernel) && ReducesUnitsOfRows(other) && kernel.vectors == other.vectors;
   const size_t sums = kernel.stores.size() + other.stores.size();
   if ((!over_rows && !over_units) || sums > kMostSums) return false;
   // How many vectors are side by side decides about the bits.

@@ -17,8 +17,6 @@ using ir::Op;
 
 namespace {
 
-const std::vector<int>& AxesOf(const Node& node) { return node.As<ir::AxesAttr>().axes; }
-
 // Moving the elements of a constant is a constant.
 Expr MoveConstant(const Site& site) {
   auto value = CommonSplatOf(site.graph, site.node.args);

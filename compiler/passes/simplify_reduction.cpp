@@ -18,7 +18,6 @@ using ir::Op;
 
 namespace {
 
-const std::vector<int>& AxesOf(const Node& node) { return node.As<ir::AxesAttr>().axes; }
 bool Contains(const std::vector<int>& axes, int axis) { return std::ranges::find(axes, axis) != axes.end(); }
 bool Contains(const std::string& labels, char label) { return labels.find(label) != std::string::npos; }
 

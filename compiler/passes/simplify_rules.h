@@ -30,6 +30,8 @@ struct Site {
   const ir::Node& maker(size_t i) const { return graph[node.args[i]]; }
 };
 
+// The axes of a broadcast, a transpose or a reduction.
+inline const std::vector<int>& AxesOf(const ir::Node& node) { return node.As<ir::AxesAttr>().axes; }
 // The number that a constant repeats, if the value is one.
 std::optional<double> SplatOf(const ir::Graph& graph, ir::NodeId id);
 // The same with several operands: the number that all of them repeat.

@@ -6,6 +6,7 @@
 // from which the same value is made, such as the two in the adjoint of a normalization, sink together.
 
 #include <algorithm>
+#include <optional>
 
 #include "compiler/graph_util.h"
 #include "compiler/passes.h"
@@ -22,44 +23,52 @@ namespace {
 
 bool IsReduction(Op op) { return op == Op::kReduceSum || op == Op::kReduceMax; }
 
+// Body nodes that are computed after the scan, and what it stacks for them in addition.
+struct Move {
+  std::vector<bool> nodes;
+  std::vector<NodeId> newly_stacked;
+};
+
+// All that needs one of `roots`; nothing if some of it has no lifted form.
+std::optional<Move> MoveOf(const ScanDraft& draft, const std::vector<NodeId>& roots,
+                           const std::vector<NodeId>& stacked) {
+  const Graph& body = *draft.body;
+  const std::vector<bool> timed = draft.Timed();
+  Move move{.nodes = DependsOn(body, roots), .newly_stacked = {}};
+  for (NodeId user = 0; user < body.size(); ++user) {
+    if (move.nodes[user] && !IsLiftable(body, user, timed)) return std::nullopt;
+  }
+  AfterScan trial(draft, move.nodes, stacked);
+  for (NodeId value : stacked) {
+    if (move.nodes[value]) trial.Lift(value);
+  }
+  move.newly_stacked = trial.newly_stacked();
+  return move;
+}
+
 // The body nodes that are computed after the scan: contractions and reductions that no carry needs, and all that needs
 // them. One stays if something that needs it has no lifted form or if its operands are not worth stacking.
 std::vector<bool> SunkNodes(const ScanDraft& draft, const std::vector<NodeId>& stacked) {
   const Graph& body = *draft.body;
-  std::vector<bool> needed = NeededBy(body, draft.CarryNexts());
-  std::vector<bool> timed = draft.Timed();
+  const std::vector<bool> needed = NeededBy(body, draft.CarryNexts()), timed = draft.Timed();
   std::vector<bool> sunk(body.size());
+  auto may_sink = [&](NodeId id) { return !needed[id] && timed[id] && !sunk[id]; };
   for (NodeId id = 0; id < body.size(); ++id) {
-    if (body[id].op != Op::kContract && !IsReduction(body[id].op)) continue;
-    if (needed[id] || !timed[id] || sunk[id]) continue;
-    std::vector<NodeId> roots{id};
-    std::vector<bool> moved;
-    std::vector<NodeId> newly_stacked;
-    bool is_liftable = true, is_complete = false;
-    while (is_liftable && !is_complete) {
-      moved = DependsOn(body, roots);
-      for (NodeId user = 0; user < body.size(); ++user) {
-        is_liftable = is_liftable && (!moved[user] || IsLiftable(body, user, timed));
-      }
-      if (!is_liftable) break;
-      AfterScan trial(draft, moved, stacked);
-      for (NodeId value : stacked) {
-        if (moved[value]) trial.Lift(value);
-      }
-      newly_stacked = trial.newly_stacked();
-      // Other reductions that the same values want go with this one.
-      const std::vector<bool> wanted = NeededBy(body, newly_stacked);
-      is_complete = true;
+    const bool is_reduction = IsReduction(body[id].op);
+    if ((body[id].op != Op::kContract && !is_reduction) || !may_sink(id)) continue;
+    std::optional<Move> move = MoveOf(draft, {id}, stacked);
+    if (is_reduction && move && !move->newly_stacked.empty()) {
+      // Once more, with the other reductions that the same values want.
+      std::vector<NodeId> roots{id};
+      const std::vector<bool> wanted = NeededBy(body, move->newly_stacked);
       for (NodeId other = 0; other < body.size(); ++other) {
-        if (!wanted[other] || !IsReduction(body[other].op) || needed[other] || !timed[other] || moved[other]) continue;
-        roots.push_back(other);
-        is_complete = false;
+        if (wanted[other] && IsReduction(body[other].op) && may_sink(other)) roots.push_back(other);
       }
+      move = MoveOf(draft, roots, stacked);
     }
-    if (!is_liftable) continue;
-    if (IsReduction(body[id].op) && !newly_stacked.empty()) continue;
-    if (!IsWorthStacking(draft, newly_stacked, id)) continue;
-    for (NodeId user = 0; user < body.size(); ++user) sunk[user] = sunk[user] || moved[user];
+    if (!move || (is_reduction && !move->newly_stacked.empty())) continue;
+    if (!IsWorthStacking(draft, move->newly_stacked, id)) continue;
+    for (NodeId node = 0; node < body.size(); ++node) sunk[node] = sunk[node] || move->nodes[node];
   }
   return sunk;
 }

@@ -32,8 +32,6 @@ namespace {
 // The axes over which a value sums to zero, ascending; empty if it is not known to.
 using Axes = std::vector<int>;
 
-const Axes& AxesOf(const Node& node) { return node.As<ir::AxesAttr>().axes; }
-
 bool Intersect(const Axes& a, const Axes& b) {
   return std::ranges::any_of(a, [&](int axis) { return std::ranges::find(b, axis) != b.end(); });
 }
@@ -86,29 +84,32 @@ class ZeroSums {
     attr.body = std::make_shared<const Graph>(body.graph());
   }
 
-  // The terms of a tree of additions that do not sum to zero.
-  void CollectTerms(NodeId id, const Axes& axes, std::vector<NodeId>& terms) const {
-    if (zero_[id] == axes) return;
-    if (to_[id].op != Op::kAdd) return terms.push_back(id);
-    for (NodeId arg : to_[id].args) CollectTerms(arg, axes, terms);
-  }
-
-  bool HasZeroTerm(NodeId id, const Axes& axes) const {
-    return zero_[id] == axes || (to_[id].op == Op::kAdd &&
-                                 std::ranges::any_of(to_[id].args, [&](NodeId arg) { return HasZeroTerm(arg, axes); }));
+  // A value without the terms that sum to zero, if it is an addition; kAbsent if nothing is left. `rest` holds what is
+  // known of others: additions may share their terms.
+  NodeId WithoutZeroTerms(NodeId id, const Axes& axes, std::map<NodeId, NodeId>& rest) {
+    if (zero_[id] == axes) return kAbsent;
+    if (to_[id].op != Op::kAdd) return id;
+    if (const auto known = rest.find(id); known != rest.end()) return known->second;
+    const NodeId a = to_[id].args[0], b = to_[id].args[1];
+    const NodeId rest_of_a = WithoutZeroTerms(a, axes, rest), rest_of_b = WithoutZeroTerms(b, axes, rest);
+    NodeId result = id;
+    if (rest_of_a == kAbsent || rest_of_b == kAbsent) {
+      result = rest_of_a == kAbsent ? rest_of_b : rest_of_a;
+    } else if (rest_of_a != a || rest_of_b != b) {
+      result = (to_.At(rest_of_a) + to_.At(rest_of_b)).id();
+    }
+    return rest[id] = result;
   }
 
   NodeId Sum(const Node& node) {
     const Axes& axes = AxesOf(node);
-    if (axes.empty() || !HasZeroTerm(node.args[0], axes)) return to_.Add(node);
-    std::vector<NodeId> terms;
-    CollectTerms(node.args[0], axes, terms);
-    if (terms.empty()) return Constant(to_, node.type.shape, 0).id();
-    ir::Expr sum = to_.At(terms[0]);
-    for (size_t i = 1; i < terms.size(); ++i) sum = sum + to_.At(terms[i]);
-    const ir::Expr rest = ReduceSum(sum, axes);
-    to_.SetLabel(rest.id(), node.label);
-    return rest.id();
+    std::map<NodeId, NodeId> known;
+    const NodeId rest = axes.empty() ? node.args[0] : WithoutZeroTerms(node.args[0], axes, known);
+    if (rest == node.args[0]) return to_.Add(node);
+    if (rest == kAbsent) return Constant(to_, node.type.shape, 0).id();
+    const NodeId sum = ReduceSum(to_.At(rest), axes).id();
+    to_.SetLabel(sum, node.label);
+    return sum;
   }
 
   // Whether a value is the same along all of these axes.
